@@ -1,0 +1,33 @@
+"""keccak256: the one backend switch (safe-pysha3 is the fastest kept wheel; pycryptodome is always there)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node.primitives.scalars import Hash32
+
+try:
+    from sha3 import keccak_256 as _keccak_256
+
+    BACKEND: Final[str] = "safe-pysha3"
+
+    def keccak256(data: bytes) -> Hash32:
+        """Keccak-256 as in Ethereum (before the SHA-3 padding change)."""
+        return Hash32(_keccak_256(data).digest())
+
+except ImportError:  # pragma: no cover - only where the wheel is missing
+    from Crypto.Hash import keccak as _keccak
+
+    BACKEND = "pycryptodome"  # type: ignore[misc]
+
+    def keccak256(data: bytes) -> Hash32:
+        """Keccak-256 as in Ethereum (before the SHA-3 padding change)."""
+        return Hash32(_keccak.new(digest_bits=256, data=data).digest())
+
+
+EMPTY_KECCAK: Final = keccak256(b"")
+"""Hash of no bytes: the code hash of an account without code."""
+EMPTY_LIST_KECCAK: Final = keccak256(b"\xc0")
+"""Hash of the empty RLP list: ommersHash after the Merge."""
+EMPTY_TRIE_ROOT: Final = keccak256(b"\x80")
+"""Root of an empty Merkle-Patricia trie."""
