@@ -49,7 +49,7 @@ def from_quantity(text: object, bits: int = 256) -> int:
         raise HexError("hex string without 0x prefix")
     digits = text[2:]
     if digits == "":
-        raise HexError("hex string \"0x\"")
+        raise HexError('hex string "0x"')
     if len(digits) > 1 and digits[0] == "0":
         raise HexError("hex number with leading zero digits")
     if len(digits) > bits // 4:

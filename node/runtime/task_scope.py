@@ -73,5 +73,10 @@ class TaskScope:
 async def _settled(task: asyncio.Task[Any]) -> None:
     """Wait until the task has ended, whatever its outcome (which ``_on_done`` keeps)."""
     done = asyncio.get_running_loop().create_future()
-    task.add_done_callback(lambda _: done.done() or done.set_result(None))
+
+    def settle(_: asyncio.Task[Any]) -> None:
+        if not done.done():
+            done.set_result(None)
+
+    task.add_done_callback(settle)
     await done

@@ -151,5 +151,5 @@ class TcpNetwork:
             async with asyncio.timeout(timeout_ms / 1000):
                 reader, writer = await asyncio.open_connection(host, port)
         except (OSError, TimeoutError) as error:
-            raise ConnectionLost(f"cannot reach {address}: {error or 'timed out'}") from error
+            raise ConnectionLost(f"cannot reach {address}: {str(error) or 'timed out'}") from error
         return _TcpConnection(reader, writer)

@@ -238,4 +238,3 @@ def block_from_parts(header: Header, body: list[rlp.Item]) -> Block:
         if len(body) == 3
         else None,
     )
-

@@ -51,7 +51,9 @@ class Authorization:
         """keccak256(0x05 ‖ rlp([chain_id, address, nonce]))."""
         return keccak256(
             SET_CODE_MAGIC
-            + rlp.encode_list([rlp.encode_int(self.chain_id), rlp.encode_bytes(self.address), rlp.encode_int(self.nonce)])
+            + rlp.encode_list(
+                [rlp.encode_int(self.chain_id), rlp.encode_bytes(self.address), rlp.encode_int(self.nonce)]
+            )
         )
 
     def authority(self) -> Address | None:
@@ -142,9 +144,7 @@ class Transaction:
             if self.s > secp256k1.HALF_ORDER or not (0 < self.r < secp256k1.ORDER) or self.s <= 0:
                 raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s)
             try:
-                self._sender.append(
-                    secp256k1.recover_address(self.signing_hash(), self.y_parity, self.r, self.s)
-                )
+                self._sender.append(secp256k1.recover_address(self.signing_hash(), self.y_parity, self.r, self.s))
             except secp256k1.SignatureError as error:
                 raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s) from error
         return self._sender[0]
@@ -242,9 +242,7 @@ def _rlp_reason(problem: str) -> TransactionReason:
     if "leading zero" in problem:
         return TransactionReason.RLP_LEADING_ZEROS
     if problem.startswith("to:"):
-        return (
-            TransactionReason.ADDRESS_TOO_SHORT if "is shorter" in problem else TransactionReason.ADDRESS_TOO_LONG
-        )
+        return TransactionReason.ADDRESS_TOO_SHORT if "is shorter" in problem else TransactionReason.ADDRESS_TOO_LONG
     if problem.startswith("authorization"):
         return TransactionReason.TYPE_4_INVALID_AUTHORIZATION_FORMAT
     return TransactionReason.RLP_INVALID
@@ -255,7 +253,9 @@ def _target(item: rlp.Item, may_create: bool = True) -> Address | None:
     if not target and may_create:
         return None
     if len(target) != 20:
-        raise rlp.RLPError(f"to: address of {len(target)} bytes is {'shorter' if len(target) < 20 else 'longer'} than 20")
+        raise rlp.RLPError(
+            f"to: address of {len(target)} bytes is {'shorter' if len(target) < 20 else 'longer'} than 20"
+        )
     return Address(target)
 
 
@@ -301,7 +301,9 @@ def _decode_typed(kind: int, fields: list[rlp.Item]) -> Transaction:
     y_parity = rlp.as_int(signature[0], "yParity", 64)
     if y_parity > 1:
         raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, y_parity=y_parity)
-    blob_fee, blob_hashes, authorizations = 0, (), ()
+    blob_fee = 0
+    blob_hashes: tuple[bytes, ...] = ()
+    authorizations: tuple[Authorization, ...] = ()
     if kind == BLOB:
         if rlp.as_bytes(target, "to") == b"":
             raise InvalidTransaction(TransactionReason.TYPE_3_TX_CONTRACT_CREATION)

@@ -1,0 +1,1 @@
+"""Engines under one sans-I/O protocol; driver.py alone is async."""

@@ -1,0 +1,93 @@
+"""The rules of one fork as a value; built in node/forks, passed down, never asked for its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from node.evm.gas_schedule import GasSchedule
+from node.evm.instruction import InstructionSet
+from node.primitives.scalars import Address
+
+GAS_PER_BLOB: Final = 2**17
+"""EIP-4844."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precompile:
+    """A contract at a fixed address that is not EVM code.
+
+    ``gas(data)`` prices a call; ``run(data)`` answers, or None for a failure that takes all gas.
+    """
+
+    name: str
+    gas: Callable[[bytes], int]
+    run: Callable[[bytes], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRules:
+    """Blob parameters (EIP-4844, EIP-7840); counts of blobs, not gas."""
+
+    target: int
+    max: int
+    base_fee_update_fraction: int
+    min_base_fee: int = 1
+    max_per_transaction: int | None = None
+    """EIP-7594: 6 from Osaka."""
+    reserve_base_cost: int | None = None
+    """EIP-7918: 8192 from Osaka; None where the blob fee has no reserve price."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemCall:
+    """A call by SYSTEM_ADDRESS at the start of a block; ``input`` names what is handed over."""
+
+    address: Address
+    input: str
+    """``parent_beacon_block_root`` (EIP-4788) or ``parent_hash`` (EIP-2935)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSource:
+    """Where execution requests of one type come from at the end of a block (EIP-7685)."""
+
+    request_type: int
+    address: Address
+    from_logs: bool = False
+    """Deposits are read from logs (EIP-6110); the others are answers of a system call (7002, 7251)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """One fork."""
+
+    name: str
+    gas: GasSchedule
+    instructions: InstructionSet
+    precompiles: Mapping[Address, Precompile]
+    transaction_types: tuple[int, ...]
+    header_items: int
+    """RLP items of a header: 16 London and Paris, 17 Shanghai, 20 Cancun, 21 Prague."""
+    code_size_max: int = 24_576
+    """Bytes (EIP-170)."""
+    initcode_size_max: int | None = None
+    """Bytes (EIP-3860: 49,152 from Shanghai)."""
+    warm_coinbase: bool = False
+    """EIP-3651."""
+    self_destruct_only_created: bool = False
+    """EIP-6780."""
+    delegations: bool = False
+    """EIP-7702: calls follow designators."""
+    blobs: BlobRules | None = None
+    system_calls: tuple[SystemCall, ...] = ()
+    requests: tuple[RequestSource, ...] = ()
+    transaction_gas_limit_max: int | None = None
+    """EIP-7825: 2**24 from Osaka."""
+    block_rlp_size_max: int | None = None
+    """Bytes (EIP-7934: 8 MiB from Osaka)."""
+
+    def evolve(self, **changes: Any) -> Spec:
+        """The next fork's rules: these, with changes."""
+        return replace(self, **changes)

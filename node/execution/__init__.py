@@ -1,0 +1,1 @@
+"""The pure state transition: (block, view, spec) -> result. No I/O, no async, no clock."""

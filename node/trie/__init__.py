@@ -1,0 +1,1 @@
+"""The Merkle-Patricia trie. Knows nothing of accounts; imports primitives, crypto, storage."""

@@ -1,0 +1,1 @@
+"""Waiting transactions by sender and nonce. One writer: TxPool."""
