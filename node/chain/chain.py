@@ -1,0 +1,190 @@
+"""Chain: the one door to execution.
+
+Three verbs for consensus (the Engine API, in process): ``new_payload``, ``build_payload``,
+``forkchoice_updated``; they run one at a time. Reads are plain functions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from node.chain.candidates import Candidates
+from node.chain.feed import Feed
+from node.chain.genesis import Genesis
+from node.chain.head import Head
+from node.chain.logs import FoundLog, LogFilter, logs_of_block, search_logs
+from node.chain.payloads import Payloads, PayloadStatus
+from node.chain.store import ChainStore, CorruptDatabase
+from node.chain.views import Views
+from node.evm.machine import VirtualMachine
+from node.evm.spec import Spec
+from node.execution.builder import BuiltBlock, PayloadAttributes
+from node.primitives.scalars import Hash32
+from node.runtime.runtime import Runtime
+from node.state.view import StateView
+from node.storage.database import Batch, Database
+from node.telemetry.logs import Log
+from node.trie.trie import NodeSource
+from node.types.blocks import Block, Header
+from node.types.receipts import Receipt
+from node.types.transactions import Transaction
+
+
+class WrongGenesis(RuntimeError):
+    """The database belongs to another network."""
+
+
+class Chain:
+    """What this node knows and holds as head."""
+
+    def __init__(self, database: Database, genesis: Genesis, vm: VirtualMachine, runtime: Runtime, log: Log) -> None:
+        self.genesis = genesis
+        self.chain_id = genesis.chain_id
+        self.schedule = genesis.schedule
+        self.vm = vm
+        self.store = ChainStore(database)
+        self.feed = Feed()
+        marks = _open(self.store, genesis, log)
+        self.genesis_hash = genesis.block().hash
+        self._candidates = Candidates()
+        self._views = Views(self.store, self._candidates)
+        self._head = Head(self.store, self._candidates, self.feed, runtime, marks)
+        self._payloads = Payloads(self.chain_id, self.schedule, vm, self.store, self._candidates, self._views, runtime)
+        self._turn = asyncio.Lock()  # the three verbs share candidates: one at a time
+
+    # --- the three verbs ---
+
+    async def new_payload(self, block: Block) -> PayloadStatus:
+        """Execute a block on its parent's state; keep it as a candidate when every field agrees."""
+        async with self._turn:
+            return await self._payloads.execute(block)
+
+    async def build_payload(
+        self, parent_hash: Hash32, attributes: PayloadAttributes, candidates: Sequence[Transaction], deadline_ms: int
+    ) -> BuiltBlock:
+        """Build a block on ``parent_hash``; its result is kept. Raises UnknownParent."""
+        async with self._turn:
+            return await self._payloads.build(parent_hash, attributes, candidates, deadline_ms)
+
+    async def forkchoice_updated(
+        self, head: Hash32, safe: Hash32, finalized: Hash32, seals: Mapping[Hash32, bytes]
+    ) -> None:
+        """Make the marks durable, then tell the feed. Raises ForkchoiceError; then nothing changed."""
+        async with self._turn:
+            await self._head.update(head, safe, finalized, seals)
+
+    # --- marks ---
+
+    @property
+    def head(self) -> Header:
+        """The block that the next one builds on."""
+        return self._head.head
+
+    @property
+    def safe(self) -> Header:
+        """The block that a reorganisation is not expected to undo."""
+        return self._head.safe
+
+    @property
+    def finalized(self) -> Header:
+        """The block that nothing undoes."""
+        return self._head.finalized
+
+    # --- reads ---
+
+    def header_by_hash(self, block_hash: bytes) -> Header | None:
+        """A stored header, or that of a candidate."""
+        return self._views.header(block_hash)
+
+    def header_by_number(self, number: int) -> Header | None:
+        """The canonical header at a height."""
+        block_hash = self.store.canonical_hash(number)
+        return None if block_hash is None else self.store.header(block_hash)
+
+    def block_by_hash(self, block_hash: bytes) -> Block | None:
+        """A stored block, or a candidate."""
+        candidate = self._candidates.get(block_hash)
+        return candidate.block if candidate is not None else self.store.block(block_hash)
+
+    def block_by_number(self, number: int) -> Block | None:
+        """The canonical block at a height."""
+        block_hash = self.store.canonical_hash(number)
+        return None if block_hash is None else self.store.block(block_hash)
+
+    def canonical_hash(self, number: int) -> Hash32 | None:
+        """The canonical block hash at a height."""
+        return self.store.canonical_hash(number)
+
+    def receipts_of(self, block_hash: bytes) -> tuple[Receipt, ...] | None:
+        """The receipts of a stored block."""
+        return self.store.receipts(block_hash)
+
+    def transaction_location(self, transaction_hash: bytes) -> tuple[Hash32, int] | None:
+        """(block hash, index) of a canonical transaction."""
+        return self.store.transaction_location(transaction_hash)
+
+    def seal_of(self, block_hash: bytes) -> bytes | None:
+        """What consensus decided the block by."""
+        return self.store.seal(block_hash)
+
+    def view_at(self, header: Header) -> StateView:
+        """The state after a block."""
+        return self._views.view(header)
+
+    def nodes_at(self, header: Header) -> NodeSource:
+        """Trie nodes as seen from a block, for proofs."""
+        return self._views.nodes(header.hash)
+
+    def block_hashes(self, parent: Header) -> Callable[[int], Hash32]:
+        """BLOCKHASH for a child of ``parent``."""
+        return self._views.block_hashes(parent)
+
+    def spec_for(self, header: Header) -> Spec:
+        """The rules that this block ran under."""
+        return self.schedule.spec_at(header.number, header.timestamp)
+
+    def next_spec(self, parent: Header, timestamp: int) -> Spec:
+        """The rules for a child of ``parent`` at ``timestamp``."""
+        return self.schedule.spec_at(parent.number + 1, timestamp)
+
+    def search_logs(self, first: int, last: int, wanted: LogFilter, logs_max: int) -> list[FoundLog]:
+        """Matching logs of canonical blocks. Raises TooManyLogs."""
+        return search_logs(self.store, first, last, wanted, logs_max)
+
+    def logs_of_block(self, header: Header, wanted: LogFilter) -> list[FoundLog]:
+        """Matching logs of one stored block."""
+        return list(logs_of_block(self.store, header, wanted))
+
+
+def _open(store: ChainStore, genesis: Genesis, log: Log) -> tuple[Header, Header, Header]:
+    """The marks of the database, which is filled with the genesis block when it is fresh."""
+    block = genesis.block()
+    if not store.check_schema():
+        batch = Batch()
+        store.stage_schema(batch)
+        store.stage_state(batch, genesis.state.nodes, genesis.state.codes)
+        store.stage_block(batch, block, ())
+        store.stage_canonical(batch, block)
+        for name in ("genesis", "head", "safe", "finalized"):
+            store.stage_mark(batch, name, block.hash)
+        store.database.write(batch, durable=True)
+        log.info("new database", genesis=block.hash, state_root=block.header.state_root)
+    stored = store.mark("genesis")
+    if stored != block.hash:
+        raise WrongGenesis(
+            f"the database belongs to genesis 0x{(stored or b'').hex()}, the genesis file gives 0x{block.hash.hex()}; "
+            "use the file that the database was made with, or a new data directory"
+        )
+    head, safe, finalized = (_marked(store, name) for name in ("head", "safe", "finalized"))
+    if head.state_root != block.header.state_root and store.node(head.state_root) is None:
+        raise CorruptDatabase(f"the state of head {head.number} is missing from the database")
+    return head, safe, finalized
+
+
+def _marked(store: ChainStore, name: str) -> Header:
+    block_hash = store.mark(name)
+    header = None if block_hash is None else store.header(block_hash)
+    if header is None:
+        raise CorruptDatabase(f"the {name} mark points to no stored block")
+    return header

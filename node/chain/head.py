@@ -1,0 +1,122 @@
+"""forkchoice_updated: make a candidate the head, durably and at once, then tell the feed.
+
+One database transaction holds everything of it: state nodes, codes, blocks, receipts, seals, indexes
+and marks. Before it, the node has reported nothing; after it, nothing of it can be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from node.chain.candidates import Candidates
+from node.chain.feed import Feed, Finalized, NewHead
+from node.chain.store import ChainStore
+from node.primitives.scalars import Hash32
+from node.runtime.runtime import Runtime
+from node.storage.database import Batch
+from node.types.blocks import Block, Header
+
+
+class ForkchoiceError(ValueError):
+    """The marks do not lie on one chain that this node has executed; nothing was changed."""
+
+
+class Head:
+    """The three marks. Written by ``update`` only."""
+
+    def __init__(
+        self,
+        store: ChainStore,
+        candidates: Candidates,
+        feed: Feed,
+        runtime: Runtime,
+        marks: tuple[Header, Header, Header],
+    ) -> None:
+        self._store = store
+        self._candidates = candidates
+        self._feed = feed
+        self._runtime = runtime
+        self.head, self.safe, self.finalized = marks
+
+    async def update(
+        self, head_hash: Hash32, safe_hash: Hash32, finalized_hash: Hash32, seals: Mapping[Hash32, bytes]
+    ) -> None:
+        """Move the marks. Raises ForkchoiceError where they make no sense."""
+        added, removed = self._path(head_hash)
+        head = added[-1].header if added else self._known(head_hash, "head")
+        on_chain = {block.hash: block.header for block in added}
+        safe = on_chain.get(safe_hash) or self._canonical(safe_hash, "safe", removed)
+        finalized = on_chain.get(finalized_hash) or self._canonical(finalized_hash, "finalized", removed)
+        if not finalized.number <= safe.number <= head.number:
+            raise ForkchoiceError(f"finalized {finalized.number}, safe {safe.number}, head {head.number} out of order")
+        if finalized.number < self.finalized.number:
+            raise ForkchoiceError(f"finalized would go back from {self.finalized.number} to {finalized.number}")
+        if removed and removed[-1].number <= self.finalized.number:
+            raise ForkchoiceError(f"a reorganisation would undo finalized block {self.finalized.number}")
+
+        batch = Batch()
+        for block in removed:
+            self._store.stage_uncanonical(batch, block)
+        for block in added:
+            candidate = self._candidates.get(block.hash)
+            if candidate is not None:
+                self._store.stage_state(batch, candidate.commit.nodes, candidate.commit.codes)
+                self._store.stage_block(batch, block, candidate.receipts)
+            self._store.stage_canonical(batch, block)
+        for block_hash, seal in seals.items():
+            self._store.stage_seal(batch, block_hash, seal)
+        self._store.stage_mark(batch, "head", head.hash)
+        self._store.stage_mark(batch, "safe", safe.hash)
+        self._store.stage_mark(batch, "finalized", finalized.hash)
+        await self._runtime.workers.run(self._store.database.write, batch, durable=True)
+
+        news_final = finalized.number > self.finalized.number
+        self.head, self.safe, self.finalized = head, safe, finalized
+        for block in added:
+            self._candidates.remove(block.hash)
+        self._candidates.prune(finalized.number)
+        if added or removed:
+            self._feed.publish(NewHead(head, tuple(added), tuple(removed)))
+        if news_final:
+            self._feed.publish(Finalized(finalized))
+
+    def _path(self, head_hash: Hash32) -> tuple[list[Block], list[Block]]:
+        """(blocks to add, oldest first; canonical blocks to remove, newest first)."""
+        added: list[Block] = []
+        cursor = head_hash
+        while True:
+            candidate = self._candidates.get(cursor)
+            if candidate is not None:
+                block = candidate.block
+            else:
+                header = self._known(cursor, "head or an ancestor of it")
+                if self._store.canonical_hash(header.number) == cursor:
+                    break
+                stored = self._store.block(cursor)
+                if stored is None:
+                    raise ForkchoiceError(f"the body of 0x{cursor.hex()} is missing")
+                block = stored
+            added.append(block)
+            cursor = block.header.parent_hash
+        added.reverse()
+        fork_number = self._known(cursor, "fork point").number
+        removed: list[Block] = []
+        for number in range(self.head.number, fork_number, -1):
+            canonical = self._store.canonical_hash(number)
+            block_at = None if canonical is None else self._store.block(canonical)
+            if block_at is None:
+                raise ForkchoiceError(f"canonical block {number} is missing")
+            removed.append(block_at)
+        return added, removed
+
+    def _known(self, block_hash: Hash32, role: str) -> Header:
+        header = self._candidates.header(block_hash) or self._store.header(block_hash)
+        if header is None:
+            raise ForkchoiceError(f"{role} 0x{block_hash.hex()} is not known")
+        return header
+
+    def _canonical(self, block_hash: Hash32, role: str, removed: list[Block]) -> Header:
+        header = self._known(block_hash, role)
+        if self._store.canonical_hash(header.number) != block_hash or any(b.hash == block_hash for b in removed):
+            raise ForkchoiceError(f"{role} 0x{block_hash.hex()} is not an ancestor of the head")
+        return header

@@ -1,0 +1,115 @@
+"""new_payload and build_payload: execute off the event loop, keep the result as a candidate.
+
+new_payload:   parent known? -> apply_block in a worker -> every header field equal? -> candidate
+build_payload: build_block in a worker -> candidate (never executed twice)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from node.chain.candidates import Candidate, Candidates
+from node.chain.store import ChainStore
+from node.chain.views import Views
+from node.evm.machine import VirtualMachine
+from node.execution.block import apply_block
+from node.execution.builder import BuiltBlock, PayloadAttributes, build_block
+from node.forks.schedule import ForkSchedule
+from node.primitives.scalars import Hash32
+from node.runtime.runtime import Runtime
+from node.types.blocks import Block, Header
+from node.types.invalid import InvalidBlock, InvalidTransaction
+from node.types.transactions import Transaction
+
+
+class UnknownParent(LookupError):
+    """A block was asked for on a parent that this node does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadStatus:
+    """What executing a block showed. ``facts`` hold the header's value and ours where they differ."""
+
+    valid: bool
+    reason: str = ""
+    missing_parent: bool = False
+    facts: dict[str, object] = field(default_factory=dict)
+
+
+class Payloads:
+    """Executes and builds candidates. The chain lets one call in at a time."""
+
+    def __init__(
+        self,
+        chain_id: int,
+        schedule: ForkSchedule,
+        vm: VirtualMachine,
+        store: ChainStore,
+        candidates: Candidates,
+        views: Views,
+        runtime: Runtime,
+    ) -> None:
+        self._chain_id = chain_id
+        self._schedule = schedule
+        self._vm = vm
+        self._store = store
+        self._candidates = candidates
+        self._views = views
+        self._runtime = runtime
+
+    async def execute(self, block: Block) -> PayloadStatus:
+        """Execute ``block`` on its parent's state and compare every header field."""
+        block_hash = block.hash
+        if self._candidates.get(block_hash) is not None or self._store.header(block_hash) is not None:
+            return PayloadStatus(valid=True)
+        parent = self._views.header(block.header.parent_hash)
+        if parent is None:
+            return PayloadStatus(valid=False, reason="UNKNOWN_PARENT", missing_parent=True)
+        try:
+            candidate = await self._runtime.workers.run(self._execute, block, parent)
+        except (InvalidBlock, InvalidTransaction) as refusal:
+            return PayloadStatus(valid=False, reason=str(refusal.reason), facts=dict(refusal.facts))
+        self._candidates.add(candidate)
+        return PayloadStatus(valid=True)
+
+    def _execute(self, block: Block, parent: Header) -> Candidate:
+        result = apply_block(
+            block,
+            parent,
+            self._views.view(parent),
+            self._schedule.spec_at(block.number, block.header.timestamp),
+            self._vm,
+            self._chain_id,
+            self._views.block_hashes(parent),
+            self._views.nodes(parent.hash),
+        )
+        return Candidate(block, result.receipts, result.commit)
+
+    async def build(
+        self, parent_hash: Hash32, attributes: PayloadAttributes, candidates: Sequence[Transaction], deadline_ms: int
+    ) -> BuiltBlock:
+        """A block on ``parent_hash`` out of ``candidates``; takes no more after ``deadline_ms`` (monotonic)."""
+        parent = self._views.header(parent_hash)
+        if parent is None:
+            raise UnknownParent(f"0x{parent_hash.hex()}")
+        built = await self._runtime.workers.run(self._build, parent, attributes, candidates, deadline_ms)
+        self._candidates.add(Candidate(built.block, built.result.receipts, built.result.commit))
+        return built
+
+    def _build(
+        self, parent: Header, attributes: PayloadAttributes, candidates: Sequence[Transaction], deadline_ms: int
+    ) -> BuiltBlock:
+        clock = self._runtime.clock
+        return build_block(
+            parent,
+            self._views.view(parent),
+            attributes,
+            candidates,
+            self._schedule.spec_at(parent.number + 1, attributes.timestamp),
+            self._vm,
+            self._chain_id,
+            self._views.block_hashes(parent),
+            self._views.nodes(parent.hash),
+            lambda: clock.monotonic_ms() < deadline_ms,
+        )

@@ -1,0 +1,185 @@
+"""Blocks, receipts, indexes and marks in the database. All reads of the chain go through here.
+
+Writing is split: ``stage_*`` methods fill a Batch, and head.py writes it in one durable transaction,
+so that a block is either wholly there or not at all.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final, Generic, TypeVar
+
+from node.primitives import rlp
+from node.primitives.scalars import Hash32
+from node.storage import schema
+from node.storage.database import Batch, Database
+from node.types.blocks import Block, Header, decode_body, decode_header
+from node.types.receipts import Receipt, decode_receipts, encode_receipts
+
+CACHED_BLOCKS: Final = 256
+
+V = TypeVar("V")
+
+
+class CorruptDatabase(RuntimeError):
+    """The database lacks or garbles something that it must hold; the node must not go on."""
+
+
+class Lru(Generic[V]):
+    """A small bounded map; the least recently used entry leaves first."""
+
+    __slots__ = ("_capacity", "_entries")
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[bytes, V] = OrderedDict()
+
+    def get(self, key: bytes) -> V | None:
+        """The value, which becomes the most recently used."""
+        value = self._entries.get(key)
+        if value is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    def put(self, key: bytes, value: V) -> None:
+        """Remember."""
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+
+
+class ChainStore:
+    """Reads, and batches to write. Caches hold immutable content-addressed values only."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._headers: Lru[Header] = Lru(4 * CACHED_BLOCKS)
+        self._blocks: Lru[Block] = Lru(CACHED_BLOCKS)
+        self._receipts: Lru[tuple[Receipt, ...]] = Lru(CACHED_BLOCKS)
+
+    # --- reads ---
+
+    def header(self, block_hash: bytes) -> Header | None:
+        """A stored header."""
+        header = self._headers.get(block_hash)
+        if header is None:
+            raw = self.database.get(schema.header(block_hash))
+            if raw is None:
+                return None
+            header = decode_header(raw)
+            self._headers.put(block_hash, header)
+        return header
+
+    def block(self, block_hash: bytes) -> Block | None:
+        """A stored block."""
+        block = self._blocks.get(block_hash)
+        if block is None:
+            header = self.header(block_hash)
+            raw = self.database.get(schema.body(block_hash))
+            if header is None or raw is None:
+                return None
+            block = decode_body(header, raw)
+            self._blocks.put(block_hash, block)
+        return block
+
+    def receipts(self, block_hash: bytes) -> tuple[Receipt, ...] | None:
+        """The receipts of a stored block."""
+        receipts = self._receipts.get(block_hash)
+        if receipts is None:
+            raw = self.database.get(schema.receipts(block_hash))
+            if raw is None:
+                return None
+            receipts = decode_receipts(raw)
+            self._receipts.put(block_hash, receipts)
+        return receipts
+
+    def seal(self, block_hash: bytes) -> bytes | None:
+        """What consensus decided the block by."""
+        return self.database.get(schema.seal(block_hash))
+
+    def canonical_hash(self, number: int) -> Hash32 | None:
+        """The canonical block at a height."""
+        if number < 0 or number >= 2**64:
+            return None
+        raw = self.database.get(schema.canonical(number))
+        return None if raw is None else Hash32(raw)
+
+    def transaction_location(self, transaction_hash: bytes) -> tuple[Hash32, int] | None:
+        """(block hash, index) of a canonical transaction."""
+        raw = self.database.get(schema.transaction(transaction_hash))
+        return None if raw is None else (Hash32(raw[:32]), int.from_bytes(raw[32:], "big"))
+
+    def mark(self, name: str) -> Hash32 | None:
+        """A named mark: genesis, head, safe, finalized."""
+        raw = self.database.get(schema.mark(name))
+        return None if raw is None else Hash32(raw)
+
+    def node(self, node_hash: bytes) -> bytes | None:
+        """RLP of a trie node."""
+        return self.database.get(schema.NODE + node_hash)
+
+    def code(self, code_hash: bytes) -> bytes | None:
+        """Contract code."""
+        return self.database.get(schema.CODE + code_hash)
+
+    # --- staging ---
+
+    def stage_block(self, batch: Batch, block: Block, receipts: tuple[Receipt, ...]) -> None:
+        """Header, body and receipts."""
+        block_hash = block.hash
+        batch.put(schema.header(block_hash), block.header.encode())
+        batch.put(schema.body(block_hash), block.encode_body())
+        batch.put(schema.receipts(block_hash), encode_receipts(receipts))
+
+    def stage_state(self, batch: Batch, nodes: dict[Hash32, bytes], codes: dict[Hash32, bytes]) -> None:
+        """New trie nodes and codes."""
+        entries = batch.entries
+        for node_hash, node in nodes.items():
+            entries[schema.NODE + node_hash] = node
+        for code_hash, code in codes.items():
+            entries[schema.CODE + code_hash] = code
+
+    def stage_canonical(self, batch: Batch, block: Block) -> None:
+        """Number and transactions point to this block."""
+        block_hash = block.hash
+        batch.put(schema.canonical(block.number), block_hash)
+        for index, tx in enumerate(block.transactions):
+            batch.put(schema.transaction(tx.hash), block_hash + index.to_bytes(4, "big"))
+
+    def stage_uncanonical(self, batch: Batch, block: Block) -> None:
+        """Take back what ``stage_canonical`` wrote; blocks that replace it are staged afterwards."""
+        batch.delete(schema.canonical(block.number))
+        for tx in block.transactions:
+            batch.delete(schema.transaction(tx.hash))
+
+    def stage_seal(self, batch: Batch, block_hash: bytes, seal: bytes) -> None:
+        """What consensus decided the block by."""
+        batch.put(schema.seal(block_hash), seal)
+
+    def stage_mark(self, batch: Batch, name: str, block_hash: bytes) -> None:
+        """Move a mark."""
+        batch.put(schema.mark(name), block_hash)
+
+    # --- opening ---
+
+    def check_schema(self) -> bool:
+        """True for a database of ours, False for a fresh one. Raises CorruptDatabase for another version."""
+        raw = self.database.get(schema.mark("schema"))
+        if raw is None:
+            if next(self.database.iterate(b""), None) is not None:
+                raise CorruptDatabase("the directory holds a database that evmesh did not write")
+            return False
+        try:
+            version = rlp.as_int(rlp.decode(raw), "schema version")
+        except rlp.RLPError as error:
+            raise CorruptDatabase(f"schema version is unreadable: {error}") from error
+        if version != schema.SCHEMA_VERSION:
+            raise CorruptDatabase(
+                f"the database has layout {version}, this program reads {schema.SCHEMA_VERSION}; start with a new directory"
+            )
+        return True
+
+    def stage_schema(self, batch: Batch) -> None:
+        """Say which layout this is."""
+        batch.put(schema.mark("schema"), rlp.encode_int(schema.SCHEMA_VERSION))
