@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -174,25 +174,9 @@ def _checked(config: NodeConfig, origin: str, base: Path | None) -> NodeConfig:
     def resolved(text: str) -> str:
         return str(base / text) if text else ""
 
-    return NodeConfig(
-        node=NodeSettings(
-            config.node.name,
-            resolved(config.node.data_dir),
-            resolved(config.node.genesis),
-            config.node.log_level,
-            config.node.log_format,
-        ),
-        p2p=P2PSettings(
-            config.p2p.listen, resolved(config.p2p.node_key_file), config.p2p.bootnodes, config.p2p.peers_max
-        ),
-        rpc=config.rpc,
-        consensus=ConsensusSettings(
-            config.consensus.engine,
-            resolved(config.consensus.validator_key_file),
-            config.consensus.block_time_ms,
-            config.consensus.fee_recipient,
-            config.consensus.gas_limit,
-            config.consensus.extra_data,
-        ),
-        pool=config.pool,
+    return replace(
+        config,
+        node=replace(config.node, data_dir=resolved(config.node.data_dir), genesis=resolved(config.node.genesis)),
+        p2p=replace(config.p2p, node_key_file=resolved(config.p2p.node_key_file)),
+        consensus=replace(config.consensus, validator_key_file=resolved(config.consensus.validator_key_file)),
     )

@@ -176,7 +176,7 @@ class ChainStore:
             raise CorruptDatabase(f"schema version is unreadable: {error}") from error
         if version != schema.SCHEMA_VERSION:
             raise CorruptDatabase(
-                f"the database has layout {version}, this program reads {schema.SCHEMA_VERSION}; start with a new directory"
+                f"the database has layout {version}, this program reads {schema.SCHEMA_VERSION}; use a new directory"
             )
         return True
 
