@@ -16,12 +16,15 @@ class TaskScope:
     """``async with TaskScope("name") as scope``: leaving the block cancels what still runs and waits for it.
 
     The first task that fails cancels its siblings and the body; its exception leaves the block.
+    A cancellation from outside is never lost: it leaves the block unless a failed task's exception does,
+    and then it stays requested (``Task.cancelling()``), as with asyncio's own groups.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._parent: asyncio.Task[Any] | None = None
+        self._parent_cancelled = False
         self._error: BaseException | None = None
         self._closing = False
 
@@ -35,6 +38,11 @@ class TaskScope:
         task.add_done_callback(self._on_done)
         return task
 
+    @property
+    def closing(self) -> bool:
+        """Whether the scope takes no more tasks."""
+        return self._closing
+
     def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)
         if task.cancelled():
@@ -43,6 +51,7 @@ class TaskScope:
         if error is not None and self._error is None:
             self._error = error
             if not self._closing and self._parent is not None:
+                self._parent_cancelled = True
                 self._parent.cancel()
 
     async def __aenter__(self) -> Self:
@@ -52,22 +61,34 @@ class TaskScope:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is asyncio.CancelledError and self._error is not None and self._parent is not None:
+        cancelled = False
+        try:
+            await self.close()
+        except asyncio.CancelledError:
+            cancelled = True
+        if self._parent_cancelled and self._parent is not None:
+            # our own request to stop is answered by leaving the block; one from outside stays pending
             self._parent.uncancel()
-        await self.close()
         if self._error is not None:
             raise self._error
+        if cancelled:
+            raise asyncio.CancelledError
 
     async def close(self) -> None:
-        """Cancel every task, newest first, and wait for each in that order."""
+        """Cancel every task, newest first, and wait for each in that order, even when cancelled meanwhile."""
         self._closing = True
+        cancelled = False
         while self._tasks:
             task = next(reversed(self._tasks))
             task.cancel()
-            try:
-                await asyncio.shield(_settled(task))
-            finally:
-                self._tasks.pop(task, None)
+            while not task.done():
+                try:
+                    await _settled(task)
+                except asyncio.CancelledError:
+                    cancelled = True
+            self._on_done(task)
+        if cancelled:
+            raise asyncio.CancelledError
 
 
 async def _settled(task: asyncio.Task[Any]) -> None:
@@ -79,4 +100,7 @@ async def _settled(task: asyncio.Task[Any]) -> None:
             done.set_result(None)
 
     task.add_done_callback(settle)
-    await done
+    try:
+        await done
+    finally:
+        task.remove_done_callback(settle)

@@ -7,7 +7,6 @@ network can deliver, delay, drop or duplicate the same units that a TCP proxy se
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -15,6 +14,9 @@ FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 """Upper bound of one frame; a peer that announces more is cut off before a byte is buffered."""
 
 WRITE_BUFFER_BYTES: Final = 256 * 1024
+
+CLOSE_GRACE_MS: Final = 250
+"""How long a close waits for bytes already written; a peer that has stopped reading cannot hold us longer."""
 
 
 class ConnectionLost(ConnectionError):
@@ -33,12 +35,12 @@ class Connection(Protocol):
         """Hand one frame over; waits while the other side is slow. Raises ConnectionLost."""
         ...
 
-    async def receive(self) -> bytes:
-        """The next frame. Raises ConnectionLost at the end."""
+    async def receive(self, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
+        """The next frame, at most ``bytes_max`` long (strangers get little). Raises ConnectionLost at the end."""
         ...
 
     async def close(self) -> None:
-        """Close at once; idempotent."""
+        """Close; what was sent just before gets CLOSE_GRACE_MS to leave. Idempotent."""
         ...
 
 
@@ -102,11 +104,11 @@ class _TcpConnection:
         except OSError as error:
             raise ConnectionLost(str(error)) from error
 
-    async def receive(self) -> bytes:
+    async def receive(self, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
         try:
             header = await self._reader.readexactly(4)
             length = int.from_bytes(header, "big")
-            if length > FRAME_BYTES_MAX:
+            if length > bytes_max:
                 raise ConnectionLost(f"peer announced a frame of {length} bytes")
             return await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError) as error:
@@ -114,8 +116,13 @@ class _TcpConnection:
 
     async def close(self) -> None:
         self._writer.close()
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            await self._writer.wait_closed()
+        try:
+            async with asyncio.timeout(CLOSE_GRACE_MS / 1000):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass  # gone already, or not reading: nothing left to wait for
+        finally:
+            self._writer.transport.abort()
 
 
 class _TcpListener:
