@@ -1,0 +1,1 @@
+"""Real node processes on this machine: start, watch, stop; the run directory is their only shared memory."""

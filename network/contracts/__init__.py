@@ -1,0 +1,1 @@
+"""Compiled contracts (JSON artifacts with their source and compiler version) that ship with evmesh."""

@@ -1,0 +1,1 @@
+"""Who sends what: contracts and their call data, and (later) workloads."""
