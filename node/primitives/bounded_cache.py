@@ -1,0 +1,45 @@
+"""A bounded map for what can be computed again: the one cache of evmesh."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class BoundedCache(Generic[K, V]):
+    """Keeps between half and all of ``entries_max`` entries, the recently used ones. Values are never None.
+
+    Two generations instead of a chain: when the young one is full the old one is dropped, and a hit in the
+    old one moves the entry up. Every step is one dict operation, so that threads may share a cache: at worst
+    an entry is forgotten early.
+    """
+
+    __slots__ = ("_half", "_old", "_young")
+
+    def __init__(self, entries_max: int) -> None:
+        self._half = max(entries_max // 2, 1)
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """The value, or None where it is not (any longer) kept."""
+        value = self._young.get(key)
+        if value is None:
+            value = self._old.get(key)
+            if value is not None:
+                self.put(key, value)
+        return value
+
+    def put(self, key: K, value: V) -> None:
+        """Keep ``value``."""
+        young = self._young
+        if len(young) >= self._half:
+            self._old = young
+            self._young = young = {}
+        young[key] = value
+
+    def __len__(self) -> int:
+        """Entries kept, those in both generations counted twice."""
+        return len(self._young) + len(self._old)
