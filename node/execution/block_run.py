@@ -1,0 +1,145 @@
+"""One block being executed, transaction by transaction: what ``apply_block`` and ``build_block`` share.
+
+BlockRun(journal, environment) --start--> system calls
+                               --apply(tx)...--> receipts, gas, blob gas
+                               --finish--> withdrawals, requests -> Executed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from node.evm.machine import VirtualMachine
+from node.evm.message import BlockEnvironment
+from node.evm.spec import GAS_PER_BLOB, Spec
+from node.execution.fees import block_blob_base_fee
+from node.execution.system_calls import apply_withdrawals, collect_requests, requests_hash, start_of_block
+from node.execution.transaction import TransactionResult, apply_transaction
+from node.execution.validity import check_transaction
+from node.primitives.scalars import Address, Hash32
+from node.state.journal import JournaledState
+from node.types.blocks import Header, Withdrawal
+from node.types.receipts import Log, Receipt, bloom_union, logs_bloom
+from node.types.transactions import Transaction
+
+BlockHashes = Callable[[int], Hash32]
+"""The hash of an ancestor by number; asked only for the 256 numbers before the block's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What running a block's body left behind, beside the journal. Gas in units."""
+
+    receipts: tuple[Receipt, ...]
+    senders: tuple[Address, ...]
+    gas_used: int
+    blob_gas_used: int
+    logs_bloom: bytes
+    requests: tuple[bytes, ...]
+    requests_hash: Hash32 | None
+    """None before EIP-7685."""
+
+
+def block_environment(header: Header, spec: Spec, chain_id: int, block_hash: BlockHashes) -> BlockEnvironment:
+    """What code in the block of ``header`` sees of it."""
+    assert header.base_fee_per_gas is not None, "every supported fork has a base fee"
+    return BlockEnvironment(
+        chain_id=chain_id,
+        number=header.number,
+        timestamp=header.timestamp,
+        coinbase=header.coinbase,
+        gas_limit=header.gas_limit,
+        prev_randao=header.prev_randao,
+        base_fee_per_gas=header.base_fee_per_gas,
+        blob_base_fee=block_blob_base_fee(header, spec),
+        block_hash=block_hash,
+        difficulty=header.difficulty,
+    )
+
+
+class BlockRun:
+    """A block in progress on a journal. ``start`` first, ``finish`` last."""
+
+    def __init__(
+        self,
+        header: Header,
+        journal: JournaledState,
+        spec: Spec,
+        vm: VirtualMachine,
+        chain_id: int,
+        block_hash: BlockHashes,
+    ) -> None:
+        self._header = header
+        self._journal = journal
+        self._spec = spec
+        self._vm = vm
+        self._environment = block_environment(header, spec, chain_id, block_hash)
+        self._receipts: list[Receipt] = []
+        self._senders: list[Address] = []
+        self._gas_used = 0
+        self._blob_gas_used = 0
+        self._blob_gas_max = 0 if spec.blobs is None else spec.blobs.max * GAS_PER_BLOB
+
+    @property
+    def gas_left(self) -> int:
+        """Gas that further transactions may ask for."""
+        return self._header.gas_limit - self._gas_used
+
+    def start(self) -> None:
+        """The calls before the first transaction (EIP-4788, EIP-2935)."""
+        header = self._header
+        start_of_block(
+            header.parent_hash,
+            header.parent_beacon_block_root,
+            self._journal,
+            self._environment,
+            self._spec,
+            self._vm,
+        )
+
+    def apply(self, tx: Transaction) -> TransactionResult:
+        """Check and run the next transaction. Raises InvalidTransaction; then nothing has changed."""
+        environment = self._environment
+        checked = check_transaction(
+            tx,
+            accounts=self._journal,
+            spec=self._spec,
+            chain_id=environment.chain_id,
+            base_fee=environment.base_fee_per_gas,
+            blob_base_fee=environment.blob_base_fee,
+            gas_available=self.gas_left,
+            blob_gas_available=self._blob_gas_max - self._blob_gas_used,
+        )
+        result = apply_transaction(checked, self._journal, environment, self._spec, self._vm)
+        self._gas_used += result.gas_used
+        self._blob_gas_used += checked.blob_gas
+        self._senders.append(checked.sender)
+        self._receipts.append(
+            Receipt(
+                type=tx.type,
+                status_or_root=1 if result.succeeded else 0,
+                cumulative_gas_used=self._gas_used,
+                bloom=logs_bloom(result.logs),
+                logs=result.logs,
+            )
+        )
+        return result
+
+    def finish(self, withdrawals: Sequence[Withdrawal] | None) -> Executed:
+        """Withdrawals, then requests. Raises InvalidBlock where the requests cannot be had."""
+        if withdrawals:
+            apply_withdrawals(withdrawals, self._journal)
+        requests: tuple[bytes, ...] = ()
+        if self._spec.requests:
+            logs: list[Log] = [log for receipt in self._receipts for log in receipt.logs]
+            requests = collect_requests(logs, self._journal, self._environment, self._spec, self._vm)
+        return Executed(
+            receipts=tuple(self._receipts),
+            senders=tuple(self._senders),
+            gas_used=self._gas_used,
+            blob_gas_used=self._blob_gas_used,
+            logs_bloom=bloom_union(receipt.bloom for receipt in self._receipts if receipt.logs),
+            requests=requests,
+            requests_hash=requests_hash(requests) if self._spec.requests else None,
+        )
