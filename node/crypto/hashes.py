@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final
 
 from node.primitives.scalars import Hash32
@@ -31,3 +32,28 @@ EMPTY_LIST_KECCAK: Final = keccak256(b"\xc0")
 """Hash of the empty RLP list: ommersHash after the Merge."""
 EMPTY_TRIE_ROOT: Final = keccak256(b"\x80")
 """Root of an empty Merkle-Patricia trie."""
+
+
+def ripemd160(data: bytes) -> bytes:
+    """RIPEMD-160, 20 bytes. OpenSSL may be built without it; pycryptodome always has it."""
+    if _OPENSSL_HAS_RIPEMD160:
+        return hashlib.new("ripemd160", data).digest()
+    return ripemd160_by_pycryptodome(data)
+
+
+def ripemd160_by_pycryptodome(data: bytes) -> bytes:
+    """The same, five times slower."""
+    from Crypto.Hash import RIPEMD160  # only where OpenSSL lacks it: start-up need not pay
+
+    return bytes(RIPEMD160.new(data).digest())
+
+
+def _openssl_has_ripemd160() -> bool:
+    try:
+        hashlib.new("ripemd160", b"")
+    except ValueError:
+        return False
+    return True
+
+
+_OPENSSL_HAS_RIPEMD160: Final = _openssl_has_ripemd160()

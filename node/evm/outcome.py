@@ -62,3 +62,12 @@ class Halt:
 
 
 Outcome: TypeAlias = Success | Revert | Halt
+
+
+class FrameHalted(Exception):
+    """How an instruction ends its frame exceptionally. It never leaves ``run_frame``, which returns a ``Halt``."""
+
+    def __init__(self, reason: HaltReason, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,55 @@
+"""What runs one frame, and what may watch it run.
+
+The calling convention of instructions (the plain ``Interpreter``; another machine may have its own inside):
+
+- The loop checks the row's stack bounds, charges its base gas, moves ``frame.pc`` behind the opcode, calls
+  ``execute(frame)``. So PUSHn finds its immediate at ``frame.pc``, and PC pushes ``frame.pc - 1``.
+- ``execute`` has four beats: **stack** (pop the operands), **gas** (charge what depends on them), **operation**
+  (compute, ask the host, push), **pc** (only jumps and pushes). Nothing is changed outside the frame before
+  all gas is paid; what a halted frame did to its own stack, memory and gas no one sees.
+- It returns None to go on; ``Success`` or ``Revert`` where the frame ends; ``ChildCall`` where another frame must
+  run first. ``call_stack.resume`` then gives the frame its answer and the machine runs it on from ``frame.pc``.
+- It raises ``FrameHalted`` for an exceptional end.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+from node.evm.frame import ChildCall, Frame
+from node.evm.message import Message
+from node.evm.outcome import Halt, Outcome
+
+FrameResult: TypeAlias = Outcome | ChildCall
+
+
+class Tracer(Protocol):
+    """Watches a run; enough for EIP-3155 and call trees. It must not change what it is shown.
+
+    A gas price is the difference of ``frame.gas`` between a step and whatever comes next for the same frame:
+    its next step, the ``enter`` of its child, its ``fault`` or ``exit``.
+    """
+
+    def enter(self, message: Message) -> None:
+        """A message begins, the transaction's own (depth 0) or a child; also a precompile's or a refused one's."""
+        ...
+
+    def step(self, frame: Frame, opcode: int) -> None:
+        """Before each instruction: ``frame.pc`` stands at the opcode; gas, stack and memory are still untouched."""
+        ...
+
+    def fault(self, frame: Frame, opcode: int, halt: Halt) -> None:
+        """The instruction of the last step ended its frame exceptionally."""
+        ...
+
+    def exit(self, message: Message, outcome: Outcome) -> None:
+        """The message is over; for a creation ``outcome.output`` is the deployed code."""
+        ...
+
+
+class VirtualMachine(Protocol):
+    """Runs frames; the seam where a faster machine replaces the interpreter."""
+
+    def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
+        """Run ``frame`` from its ``pc`` until it ends or wants a child; the frame holds its host and its spec."""
+        ...
