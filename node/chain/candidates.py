@@ -59,24 +59,22 @@ class Candidates:
             if candidate.block.number <= finalized_number:
                 del self._by_hash[block_hash]
 
-    def node(self, block_hash: bytes, node_hash: bytes) -> bytes | None:
-        """A trie node that the candidate or one of its candidate ancestors made."""
-        candidate = self.get(block_hash)
-        while candidate is not None:
-            node = candidate.commit.nodes.get(Hash32(node_hash))
+    def node(self, node_hash: bytes) -> bytes | None:
+        """A trie node that some candidate made. Nodes are named by content, so it does not matter which."""
+        key = Hash32(node_hash)
+        for candidate in list(self._by_hash.values()):  # a snapshot: worker threads read here
+            node = candidate.commit.nodes.get(key)
             if node is not None:
                 return node
-            candidate = self.get(candidate.block.header.parent_hash)
         return None
 
-    def code(self, block_hash: bytes, code_hash: bytes) -> bytes | None:
-        """A code that the candidate or one of its candidate ancestors deployed."""
-        candidate = self.get(block_hash)
-        while candidate is not None:
-            code = candidate.commit.codes.get(Hash32(code_hash))
+    def code(self, code_hash: bytes) -> bytes | None:
+        """A code that some candidate deployed."""
+        key = Hash32(code_hash)
+        for candidate in list(self._by_hash.values()):  # a snapshot: worker threads read here
+            code = candidate.commit.codes.get(key)
             if code is not None:
                 return code
-            candidate = self.get(candidate.block.header.parent_hash)
         return None
 
     def __len__(self) -> int:

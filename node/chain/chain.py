@@ -25,7 +25,7 @@ from node.runtime.runtime import Runtime
 from node.state.view import StateView
 from node.storage.database import Batch, Database
 from node.telemetry.logs import Log
-from node.trie.trie import NodeSource
+from node.trie.nodes import NodeSource
 from node.types.blocks import Block, Header
 from node.types.receipts import Receipt
 from node.types.transactions import Transaction
@@ -133,8 +133,8 @@ class Chain:
         return self._views.view(header)
 
     def nodes_at(self, header: Header) -> NodeSource:
-        """Trie nodes as seen from a block, for proofs."""
-        return self._views.nodes(header.hash)
+        """Trie nodes as seen from a block, for proofs. One source serves all roots."""
+        return self._views.nodes
 
     def block_hashes(self, parent: Header) -> Callable[[int], Hash32]:
         """BLOCKHASH for a child of ``parent``."""

@@ -82,7 +82,7 @@ class Payloads:
             self._vm,
             self._chain_id,
             self._views.block_hashes(parent),
-            self._views.nodes(parent.hash),
+            self._views.nodes,
         )
         return Candidate(block, result.receipts, result.commit)
 
@@ -110,6 +110,6 @@ class Payloads:
             self._vm,
             self._chain_id,
             self._views.block_hashes(parent),
-            self._views.nodes(parent.hash),
+            self._views.nodes,
             lambda: clock.monotonic_ms() < deadline_ms,
         )

@@ -6,10 +6,10 @@ so that a block is either wholly there or not at all.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from node.primitives import rlp
+from node.primitives.bounded_cache import BoundedCache
 from node.primitives.scalars import Hash32
 from node.storage import schema
 from node.storage.database import Batch, Database
@@ -18,35 +18,9 @@ from node.types.receipts import Receipt, decode_receipts, encode_receipts
 
 CACHED_BLOCKS: Final = 256
 
-V = TypeVar("V")
-
 
 class CorruptDatabase(RuntimeError):
     """The database lacks or garbles something that it must hold; the node must not go on."""
-
-
-class Lru(Generic[V]):
-    """A small bounded map; the least recently used entry leaves first."""
-
-    __slots__ = ("_capacity", "_entries")
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._entries: OrderedDict[bytes, V] = OrderedDict()
-
-    def get(self, key: bytes) -> V | None:
-        """The value, which becomes the most recently used."""
-        value = self._entries.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
-
-    def put(self, key: bytes, value: V) -> None:
-        """Remember."""
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
 
 
 class ChainStore:
@@ -54,9 +28,9 @@ class ChainStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._headers: Lru[Header] = Lru(4 * CACHED_BLOCKS)
-        self._blocks: Lru[Block] = Lru(CACHED_BLOCKS)
-        self._receipts: Lru[tuple[Receipt, ...]] = Lru(CACHED_BLOCKS)
+        self._headers: BoundedCache[bytes, Header] = BoundedCache(4 * CACHED_BLOCKS)
+        self._blocks: BoundedCache[bytes, Block] = BoundedCache(CACHED_BLOCKS)
+        self._receipts: BoundedCache[bytes, tuple[Receipt, ...]] = BoundedCache(CACHED_BLOCKS)
 
     # --- reads ---
 
