@@ -20,7 +20,7 @@ from node.state.diff import StateDiff
 from node.state.journal import JournaledState
 from node.state.view import StateView
 from node.trie.ordered_root import ordered_root
-from node.trie.trie import NodeSource
+from node.trie.nodes import NodeSource
 from node.types.blocks import Block, Header
 from node.types.invalid import BlockReason, InvalidBlock, InvalidTransaction
 from node.types.receipts import Receipt

@@ -26,7 +26,7 @@ from node.primitives.scalars import ZERO_HASH, Address, Hash32
 from node.state.commit import commit
 from node.state.journal import JournaledState
 from node.state.view import StateView
-from node.trie.trie import NodeSource
+from node.trie.nodes import NodeSource
 from node.types.blocks import Block, Header, Withdrawal
 from node.types.invalid import InvalidTransaction
 from node.types.receipts import EMPTY_BLOOM
