@@ -1,0 +1,46 @@
+"""What every method is handed: the backend and the services that methods share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.rpc.backend import Backend
+from node.rpc.block_lookup import BlockLookup
+from node.rpc.fee_oracle import FeeOracle
+from node.rpc.filters import Filters
+from node.rpc.log_search import LogSearch
+from node.rpc.work_lane import WorkLane
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """One for a node. Made by ``make_api``; ended by ``close``."""
+
+    backend: Backend
+    lane: WorkLane
+    blocks: BlockLookup
+    fees: FeeOracle
+    log_search: LogSearch
+    filters: Filters
+    started_ms: int
+    """Monotonic."""
+
+    def close(self) -> None:
+        """Stop listening to news."""
+        self.filters.close()
+
+
+def make_api(backend: Backend) -> Api:
+    """The services over a backend. Needs a running event loop."""
+    chain, limits, runtime = backend.chain, backend.limits, backend.runtime
+    lane = WorkLane(runtime.workers, runtime.clock, limits.call_time_ms, limits.calls_queued_max)
+    blocks = BlockLookup(chain, runtime.clock, lane)
+    return Api(
+        backend=backend,
+        lane=lane,
+        blocks=blocks,
+        fees=FeeOracle(chain),
+        log_search=LogSearch(chain, blocks, lane, limits),
+        filters=Filters(chain, backend.pool, runtime, lane, limits),
+        started_ms=runtime.clock.monotonic_ms(),
+    )

@@ -1,0 +1,118 @@
+"""eth: running code that changes nothing: call, estimateGas, createAccessList."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from node.evm.frame import Frame
+from node.evm.machine import FrameResult, Tracer, VirtualMachine
+from node.evm.spec import Spec
+from node.execution.calls import (
+    CallRequest,
+    ExecutionHalted,
+    ExecutionReverted,
+    GasRequiredExceedsAllowance,
+    call,
+    create_access_list,
+    estimate_gas,
+)
+from node.execution.geth_words import geth_message
+from node.primitives.hexadecimal import to_data, to_quantity
+from node.primitives.scalars import Hash32
+from node.rpc import encoding
+from node.rpc.api import Api
+from node.rpc.call_parameters import call_request
+from node.rpc.errors import check_outcome, execution_reverted, outcome_words, refused
+from node.rpc.methods import MethodTable
+from node.rpc.parameters import BlockId, Tag
+from node.rpc.work_lane import Deadline
+from node.state.view import StateView
+from node.types.blocks import Header
+from node.types.invalid import InvalidTransaction
+
+METHODS: Final = MethodTable({CallRequest: call_request})
+method = METHODS.method
+
+Json = dict[str, Any]
+
+
+class TimedMachine:
+    """A machine that stops between frames once the time is up. Inside one frame gas is the bound."""
+
+    def __init__(self, machine: VirtualMachine, deadline: Deadline) -> None:
+        self._machine = machine
+        self._deadline = deadline
+
+    def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
+        """As the machine inside. Raises RpcError."""
+        self._deadline.check()
+        return self._machine.run_frame(frame, tracer)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run stands on: everything of ``calls.call`` but the request."""
+
+    view: StateView
+    header: Header
+    spec: Spec
+    machine: TimedMachine
+    chain_id: int
+    block_hash: Callable[[int], Hash32]
+    gas_cap: int
+
+
+def _surroundings(api: Api, block: BlockId) -> Surroundings:
+    backend, chain = api.backend, api.backend.chain
+    header, view = api.blocks.state(block)
+    parent = chain.header_by_hash(header.parent_hash) or header
+    return Surroundings(
+        view=view,
+        header=header,
+        spec=chain.spec_for(header),
+        machine=TimedMachine(backend.vm, api.lane.deadline()),
+        chain_id=chain.chain_id,
+        block_hash=chain.block_hashes(parent),
+        gas_cap=backend.limits.gas_cap,
+    )
+
+
+def _run(function: Callable[..., Any], request: CallRequest, on: Surroundings) -> Any:
+    """One of the functions of execution/calls.py, its refusals in geth's words. Raises RpcError."""
+    try:
+        return function(request, on.view, on.header, on.spec, on.machine, on.chain_id, on.block_hash, on.gas_cap)
+    except InvalidTransaction as error:
+        raise refused(f"err: {geth_message(error)} (supplied gas {request.gas or on.gas_cap})") from error
+    except ExecutionReverted as error:
+        raise execution_reverted(error.data) from error
+    except (ExecutionHalted, GasRequiredExceedsAllowance) as error:
+        raise refused(str(error)) from error
+
+
+@method("eth_call")
+async def eth_call(api: Api, request: CallRequest, block: BlockId = Tag.LATEST) -> str:
+    """What the call returns. A revert is error 3 with its bytes."""
+    result = await api.lane.run(_run, call, request, _surroundings(api, block))
+    return to_data(check_outcome(result.outcome))
+
+
+@method("eth_estimateGas")
+async def eth_estimate_gas(api: Api, request: CallRequest, block: BlockId = Tag.LATEST) -> str:
+    """A gas limit with which the transaction succeeds."""
+    return to_quantity(await api.lane.run(_run, estimate_gas, request, _surroundings(api, block)))
+
+
+@method("eth_createAccessList")
+async def eth_create_access_list(api: Api, request: CallRequest, block: BlockId = Tag.LATEST) -> Json:
+    """The accounts and slots that the call touches, and the gas it uses with that list; ``error`` where it fails."""
+    result = await api.lane.run(_run, create_access_list, request, _surroundings(api, block))
+    told: Json = {
+        "accessList": encoding.access_list(result.access_list),
+        "gasUsed": to_quantity(result.gas_used),
+    }
+    words = outcome_words(result.outcome)
+    if words is not None:
+        told["error"] = words
+    return told

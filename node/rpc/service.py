@@ -1,0 +1,123 @@
+"""RPC as the roof sees it: a backend in, a started service out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from node.rpc import consensus, eth_blocks, eth_calls, eth_fees, eth_logs, eth_state, eth_transactions, net, txpool
+from node.rpc.api import Api, make_api
+from node.rpc.backend import Backend
+from node.rpc.dispatch import Dispatcher
+from node.rpc.methods import combined
+from node.rpc.server import Handler, Health, RpcServer, ServerConfig
+from node.telemetry.metrics import Metrics
+
+TABLES: Final = (
+    eth_blocks.METHODS,
+    eth_calls.METHODS,
+    eth_fees.METHODS,
+    eth_logs.METHODS,
+    eth_state.METHODS,
+    eth_transactions.METHODS,
+    net.METHODS,
+    txpool.METHODS,
+    consensus.METHODS,
+)
+
+
+def make_dispatcher(api: Api, metrics: Metrics) -> Dispatcher:
+    """All methods over ``api``, measured."""
+    backend = api.backend
+    limits = backend.limits
+    requests = metrics.counter("evmesh_rpc_requests_total", "JSON-RPC requests by method.", ("method", "outcome"))
+    durations = metrics.histogram("evmesh_rpc_duration_seconds", "Time to answer a JSON-RPC request.", ("method",))
+
+    def observe(method: str, elapsed_ms: int, succeeded: bool) -> None:
+        requests.add(1, method, "ok" if succeeded else "error")
+        durations.observe(elapsed_ms / 1000, method)
+
+    return Dispatcher(
+        api,
+        combined(TABLES),
+        clock=backend.runtime.clock,
+        log=backend.log,
+        batch_items_max=limits.batch_items_max,
+        response_bytes_max=limits.response_bytes_max,
+        batch_response_bytes_max=limits.batch_response_bytes_max,
+        request_time_ms=limits.request_time_ms,
+        observe=observe,
+    )
+
+
+def register_node_metrics(metrics: Metrics, backend: Backend) -> None:
+    """The basics of a node, read when somebody scrapes."""
+    chain = backend.chain
+    for mark in ("head", "safe", "finalized"):
+        metrics.gauge(
+            f"evmesh_{mark}_block_number",
+            f"Height of the {mark} block.",
+            read=lambda mark=mark: getattr(chain, mark).number,  # type: ignore[misc]
+        )
+    metrics.gauge("evmesh_head_gas_used", "Gas used by the head block.", read=lambda: chain.head.gas_used)
+    metrics.gauge("evmesh_head_timestamp_seconds", "Time of the head block.", read=lambda: chain.head.timestamp)
+    metrics.gauge("evmesh_peers", "Connected peers.", read=lambda: len(backend.peers()))
+    metrics.gauge("evmesh_pool_pending", "Executable transactions in the pool.", read=lambda: backend.pool.status()[0])
+    metrics.gauge("evmesh_pool_queued", "Transactions that wait for a gap.", read=lambda: backend.pool.status()[1])
+
+
+class RpcService:
+    """The HTTP side of a node. ``start`` listens, ``stop`` closes; ``dispatcher`` answers without sockets."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        config: ServerConfig,
+        metrics: Metrics,
+        routes: Mapping[tuple[str, str], Handler] | None = None,
+    ) -> None:
+        self._backend = backend
+        self.api = make_api(backend)
+        register_node_metrics(metrics, backend)
+        self.dispatcher = make_dispatcher(self.api, metrics)
+        self._server = RpcServer(
+            replace(
+                config,
+                request_bytes_max=backend.limits.request_bytes_max,
+                connections_max=backend.limits.connections_max,
+            ),
+            self.dispatcher,
+            self._health,
+            metrics.render,
+            routes,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self._server.url
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return self._server.address
+
+    async def start(self) -> None:
+        """Listen. Raises PortBusy."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Close the port; stop listening to news. Idempotent."""
+        await self._server.stop()
+        self.api.close()
+
+    def _health(self) -> Health:
+        backend = self._backend
+        facts: dict[str, Any] = {
+            "name": backend.name,
+            "head": backend.chain.head.number,
+            "finalized": backend.chain.finalized.number,
+            "peers": len(backend.peers()),
+        }
+        return Health(backend.health(), facts)
