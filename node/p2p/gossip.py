@@ -1,0 +1,358 @@
+"""Topics: what one node publishes, all nodes get, each judging it before it passes it on.
+
+    publish ──push──▶ every peer ──▶ inbox ──▶ handler: ACCEPT ──▶ peers that the sender does not reach: push
+                                                               │    (or announce, when it is large)
+                                                               └──▶ the others: announce, a little later, in bulk
+
+A sender's reach is known from the neighbour lists that peers exchange: in a full mesh nobody pushes a message a
+second time, and the late announcements (20 bytes a message) repair what a failing link has lost. An announced
+message that is missing is fetched from whoever announced it, from the next announcer when that one does not deliver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from node.p2p import scoring
+from node.p2p.identity import NodeId, short
+from node.p2p.inbox import Letter, TopicInbox
+from node.p2p.peer import Peer
+from node.p2p.verdict import Handler, Verdict, VerdictKind
+from node.p2p.wire import IDS_MAX, PAYLOAD_BYTES_MAX, Announce, Direct, Fetch, MessageId, Push, encode, message_id
+from node.runtime.clock import Clock
+from node.runtime.task_scope import TaskScope
+from node.telemetry.logs import Log
+
+PUSH_BYTES_MAX: Final = 2048
+"""Forwarders push payloads below this, and announce larger ones."""
+ENTRIES_MAX: Final = 16_384
+"""Messages remembered as seen."""
+STORED_BYTES_MAX: Final = 32 * 1024 * 1024
+STORED_MS: Final = 30_000
+"""How much and how long accepted messages are kept for those who fetch them."""
+IGNORED_MAX: Final = 4096
+WANTED_MAX: Final = 4096
+WANTED_PER_PEER_MAX: Final = 1024
+ANNOUNCERS_MAX: Final = 4
+FETCH_MS: Final = 1000
+TICK_MS: Final = 200
+"""How often late announcements leave and overdue fetches are asked again."""
+
+
+class _State(Enum):
+    PENDING = 0
+    ACCEPTED = 1
+    REJECTED = 2
+
+
+@dataclass(slots=True)
+class _Entry:
+    topic: str
+    state: _State
+    known_by: dict[NodeId, None] = field(default_factory=dict)
+    encoded: bytes | None = None
+    at_ms: int = 0
+
+
+@dataclass(slots=True)
+class _Wanted:
+    topic: str
+    announcers: list[NodeId]  # the first is being asked
+    deadline_ms: int
+
+
+class Gossip:
+    """The topics of one node."""
+
+    def __init__(self, clock: Clock, log: Log, score: Callable[[NodeId, int, str], None]) -> None:
+        self._clock = clock
+        self._log = log
+        self._score = score
+        self._peers: dict[NodeId, Peer] = {}
+        self._handlers: dict[str, Handler] = {}
+        self._inboxes: dict[str, TopicInbox] = {}
+        self._entries: dict[MessageId, _Entry] = {}
+        self._stored: deque[MessageId] = deque()
+        self._stored_bytes = 0
+        self._ignored: dict[MessageId, None] = {}
+        self._wanted: dict[MessageId, _Wanted] = {}
+        self._wanted_of: dict[NodeId, int] = {}
+        self._late: dict[NodeId, dict[MessageId, None]] = {}
+        self._work = asyncio.Event()
+        self._scope: TaskScope | None = None
+
+    # --- what the node above calls ---
+
+    def subscribe(self, topic: str, handler: Handler) -> None:
+        """Have ``await handler(peer, payload)`` judge the topic's messages, gossiped and direct, one at a time."""
+        assert topic not in self._handlers, f"topic {topic} has a handler"
+        self._handlers[topic] = handler
+        self._inboxes[topic] = TopicInbox()
+        if self._scope is not None:
+            self._scope.spawn(self._judge(topic), f"topic {topic}")
+
+    def publish(self, topic: str, payload: bytes) -> MessageId:
+        """Push to every peer. Publishing the same bytes again pushes them again."""
+        assert len(payload) <= PAYLOAD_BYTES_MAX, "payload too big"
+        name = message_id(topic, payload)
+        encoded = encode(Push(topic, payload))
+        entry = self._remember(name, topic, _State.ACCEPTED)
+        self._store(name, entry, encoded)
+        for peer in self._peers.values():
+            peer.send_topic(topic, encoded)
+            self._announce_late(peer.node_id, name)
+        return name
+
+    def send(self, node_id: NodeId, topic: str, payload: bytes) -> bool:
+        """To one peer only, never forwarded; the other side's handler of the topic gets it. False: not connected."""
+        assert len(payload) <= PAYLOAD_BYTES_MAX, "payload too big"
+        peer = self._peers.get(node_id)
+        if peer is None:
+            return False
+        peer.send_topic(topic, encode(Direct(topic, payload)))
+        return True
+
+    # --- what the switch calls ---
+
+    def start(self, scope: TaskScope) -> None:
+        """Run the handlers and the repairs as tasks of ``scope``."""
+        self._scope = scope
+        scope.spawn(self._repair(), "gossip repair")
+        for topic in self._handlers:
+            scope.spawn(self._judge(topic), f"topic {topic}")
+
+    def add_peer(self, peer: Peer) -> None:
+        """A session has begun."""
+        self._peers[peer.node_id] = peer
+        self._late[peer.node_id] = {}
+
+    def remove_peer(self, node_id: NodeId) -> None:
+        """A session has ended; what was asked of it is asked elsewhere."""
+        self._peers.pop(node_id, None)
+        self._late.pop(node_id, None)
+        for name in [name for name, wanted in self._wanted.items() if node_id in wanted.announcers]:
+            wanted = self._wanted[name]
+            asked = wanted.announcers[0] == node_id
+            wanted.announcers.remove(node_id)
+            if asked:
+                self._asked(node_id, -1)
+                self._ask_next(name, wanted)
+
+    def on_push(self, peer: Peer, push: Push) -> None:
+        """A gossip message has come."""
+        if push.topic not in self._handlers:
+            return
+        name = message_id(push.topic, push.payload)
+        self._forget_wanted(name)
+        entry = self._entries.get(name)
+        if entry is not None:
+            entry.known_by[peer.node_id] = None
+            if entry.state is _State.REJECTED:
+                self._score(peer.node_id, scoring.REJECTED, f"{push.topic}: passed on a message found false before")
+            return
+        entry = self._remember(name, push.topic, _State.PENDING)
+        entry.known_by[peer.node_id] = None
+        self._queue(push.topic, Letter(peer.node_id, push.payload, name))
+
+    def on_direct(self, peer: Peer, direct: Direct) -> None:
+        """A message for us alone has come."""
+        if direct.topic in self._handlers:
+            self._queue(direct.topic, Letter(peer.node_id, direct.payload, None))
+
+    def on_announce(self, peer: Peer, announce: Announce) -> None:
+        """A peer has these messages."""
+        if announce.topic not in self._handlers:
+            return
+        missing: list[MessageId] = []
+        for name in announce.ids:
+            entry = self._entries.get(name)
+            if entry is not None:
+                entry.known_by[peer.node_id] = None
+                continue
+            if name in self._ignored:
+                continue
+            wanted = self._wanted.get(name)
+            if wanted is not None:
+                if peer.node_id not in wanted.announcers and len(wanted.announcers) < ANNOUNCERS_MAX:
+                    wanted.announcers.append(peer.node_id)
+                continue
+            if len(self._wanted) >= WANTED_MAX or self._wanted_of.get(peer.node_id, 0) >= WANTED_PER_PEER_MAX:
+                break
+            deadline_ms = self._clock.monotonic_ms() + FETCH_MS
+            self._wanted[name] = _Wanted(announce.topic, [peer.node_id], deadline_ms)
+            self._asked(peer.node_id, 1)
+            missing.append(name)
+        if missing:
+            peer.send_control(Fetch(tuple(missing)))
+            self._work.set()
+
+    def on_fetch(self, peer: Peer, fetch: Fetch) -> None:
+        """A peer misses these; what we still keep is pushed, within its allowance of bytes."""
+        now_ms = self._clock.monotonic_ms()
+        for name in fetch.ids:
+            entry = self._entries.get(name)
+            if entry is None or entry.encoded is None:
+                continue
+            if not peer.limits.take("fetch_bytes", now_ms, len(entry.encoded)):
+                self._score(peer.node_id, scoring.FLOODED, "fetches too much")
+                return
+            entry.known_by[peer.node_id] = None
+            peer.send_topic(entry.topic, entry.encoded)
+
+    # --- judging and forwarding ---
+
+    def _queue(self, topic: str, letter: Letter) -> None:
+        for displaced in self._inboxes[topic].put(letter):
+            if displaced.id is not None:
+                self._entries.pop(displaced.id, None)  # not judged: it may come again
+
+    async def _judge(self, topic: str) -> None:
+        inbox, handler = self._inboxes[topic], self._handlers[topic]
+        while True:
+            letter = await inbox.take()
+            verdict = await handler(letter.peer, letter.payload)
+            self._settle(topic, letter, verdict)
+
+    def _settle(self, topic: str, letter: Letter, verdict: Verdict) -> None:
+        name = letter.id
+        match verdict.kind:
+            case VerdictKind.REJECT:
+                if name is not None:
+                    self._remember(name, topic, _State.REJECTED)
+                self._score(letter.peer, scoring.REJECTED, f"{topic}: {verdict.why}")
+            case VerdictKind.IGNORE:
+                if name is not None:
+                    self._entries.pop(name, None)
+                    self._ignored[name] = None
+                    if len(self._ignored) > IGNORED_MAX:
+                        del self._ignored[next(iter(self._ignored))]
+                self._log.debug("message ignored", topic=topic, peer=short(letter.peer), why=verdict.why)
+            case VerdictKind.ACCEPT:
+                self._score(letter.peer, scoring.ACCEPTED, "")
+                if name is not None:
+                    self._forward(topic, letter, name)
+
+    def _forward(self, topic: str, letter: Letter, name: MessageId) -> None:
+        entry = self._remember(name, topic, _State.ACCEPTED)
+        entry.known_by[letter.peer] = None
+        encoded = encode(Push(topic, letter.payload))
+        self._store(name, entry, encoded)
+        source = self._peers.get(letter.peer)
+        reached = source.neighbours if source is not None else {}
+        small = len(letter.payload) < PUSH_BYTES_MAX
+        for peer in self._peers.values():
+            if peer.node_id in entry.known_by:
+                continue
+            if peer.node_id in reached:
+                self._announce_late(peer.node_id, name)
+            elif small:
+                entry.known_by[peer.node_id] = None
+                peer.send_topic(topic, encoded)
+            else:
+                peer.send_topic(topic, encode(Announce(topic, (name,))))
+
+    # --- memory ---
+
+    def _remember(self, name: MessageId, topic: str, state: _State) -> _Entry:
+        entry = self._entries.get(name)
+        if entry is None:
+            entry = self._entries[name] = _Entry(topic, state)
+            if len(self._entries) > ENTRIES_MAX:
+                oldest = next(iter(self._entries))
+                self._unstore(self._entries.pop(oldest))
+        entry.state = state
+        self._ignored.pop(name, None)
+        return entry
+
+    def _store(self, name: MessageId, entry: _Entry, encoded: bytes) -> None:
+        entry.at_ms = self._clock.monotonic_ms()
+        if entry.encoded is None:
+            entry.encoded = encoded
+            self._stored.append(name)
+            self._stored_bytes += len(encoded)
+        while self._stored_bytes > STORED_BYTES_MAX:
+            self._drop_oldest_stored()
+        self._work.set()
+
+    def _drop_oldest_stored(self) -> None:
+        entry = self._entries.get(self._stored.popleft())
+        if entry is not None:
+            self._unstore(entry)
+
+    def _unstore(self, entry: _Entry) -> None:
+        if entry.encoded is not None:
+            self._stored_bytes -= len(entry.encoded)
+            entry.encoded = None
+        entry.known_by.clear()
+
+    # --- announcing late, fetching again ---
+
+    def _announce_late(self, node_id: NodeId, name: MessageId) -> None:
+        late = self._late.get(node_id)
+        if late is not None:
+            late[name] = None
+            if len(late) > ENTRIES_MAX:
+                del late[next(iter(late))]
+            self._work.set()
+
+    def _asked(self, node_id: NodeId, change: int) -> None:
+        count = self._wanted_of.get(node_id, 0) + change
+        if count > 0:
+            self._wanted_of[node_id] = count
+        else:
+            self._wanted_of.pop(node_id, None)
+
+    def _forget_wanted(self, name: MessageId) -> None:
+        wanted = self._wanted.pop(name, None)
+        if wanted is not None and wanted.announcers:
+            self._asked(wanted.announcers[0], -1)
+
+    def _ask_next(self, name: MessageId, wanted: _Wanted) -> None:
+        """Ask the first remaining announcer, or give the message up: a later announcement starts anew."""
+        while wanted.announcers:
+            peer = self._peers.get(wanted.announcers[0])
+            if peer is not None:
+                wanted.deadline_ms = self._clock.monotonic_ms() + FETCH_MS
+                self._asked(peer.node_id, 1)
+                peer.send_control(Fetch((name,)))
+                return
+            wanted.announcers.pop(0)
+        del self._wanted[name]
+
+    async def _repair(self) -> None:
+        while True:
+            await self._work.wait()
+            await asyncio.sleep(TICK_MS / 1000)
+            now_ms = self._clock.monotonic_ms()
+            self._flush_late()
+            for name in [name for name, wanted in self._wanted.items() if wanted.deadline_ms <= now_ms]:
+                wanted = self._wanted[name]
+                failed = wanted.announcers.pop(0)
+                self._asked(failed, -1)
+                self._score(failed, scoring.UNDELIVERED, f"{wanted.topic}: announced but not delivered")
+                if name in self._wanted:  # a ban just given takes the peer's promises with it
+                    self._ask_next(name, wanted)
+            while self._stored:
+                oldest = self._entries.get(self._stored[0])
+                if oldest is not None and oldest.encoded is not None and oldest.at_ms + STORED_MS > now_ms:
+                    break
+                self._drop_oldest_stored()
+            if not (self._wanted or self._stored or any(self._late.values())):
+                self._work.clear()
+
+    def _flush_late(self) -> None:
+        for node_id, peer in self._peers.items():
+            by_topic: dict[str, list[MessageId]] = {}
+            for name in self._late[node_id]:
+                entry = self._entries.get(name)
+                if entry is not None and entry.encoded is not None and node_id not in entry.known_by:
+                    by_topic.setdefault(entry.topic, []).append(name)
+            self._late[node_id] = {}
+            for topic, names in by_topic.items():
+                for start in range(0, len(names), IDS_MAX):
+                    peer.send_topic(topic, encode(Announce(topic, tuple(names[start : start + IDS_MAX]))))
