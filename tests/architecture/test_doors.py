@@ -73,6 +73,7 @@ ALLOWED: dict[tuple[str, str], str] = {
     ("node.rpc.server", "aiohttp"): "the HTTP and WebSocket listener",
     ("node.rpc.websocket", "aiohttp"): "the WebSocket half of the listener",
     ("node.web.routes", "aiohttp"): "static pages mounted on that listener",
+    ("node.storage.lmdb_database", "threading"): "a lock: readers on any thread while the map grows under them",
     ("node.__main__", "signal"): "SIGTERM and SIGINT end the process",
 }
 
