@@ -1,0 +1,481 @@
+"""The bft engine: one RoundMachine a height, plus everything between heights.
+
+Pace (when a height starts), anti-entropy (R9), bounded buffers for messages that come early (R10),
+catch-up by decided blocks, and boot from the consensus log. Holds no key, reads no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from node.consensus.bft.evidence import conviction
+from node.consensus.bft.messages import Decided, Evidence, Kind, Polka, Proposal, Statement, Status, decode
+from node.consensus.bft.round_machine import RoundMachine, Step, Timeouts
+from node.consensus.bft.vote_keeper import certificate_has_quorum
+from node.consensus.engine import (
+    WANTED,
+    CancelTimer,
+    ConsensusMessage,
+    Decide,
+    Effect,
+    Input,
+    LogRecord,
+    MalformedMessage,
+    MessageReceived,
+    Moment,
+    Note,
+    PayloadBuilt,
+    PayloadStatus,
+    PeerDown,
+    PeerUp,
+    Publish,
+    RecordEvidence,
+    SendDecided,
+    SendTo,
+    SetTimer,
+    Started,
+    TimerFired,
+    TimerKey,
+    Triage,
+)
+from node.consensus.validators import ValidatorSet
+from node.primitives.scalars import Address
+from node.types.blocks import Header
+
+ROUNDS_AHEAD_MAX: Final = 50
+HEIGHTS_AHEAD_MAX: Final = 2
+EARLY_PER_PEER_MAX: Final = 256
+EARLY_PROPOSALS_PER_PEER_MAX: Final = 4
+PEERS_MAX: Final = 256
+DECIDED_AHEAD_MAX: Final = 16
+"""Decided blocks answered to one STATUS, and kept while the one before them executes."""
+EVIDENCE_MAX: Final = 256
+
+_STATUS_TIMER: Final = TimerKey("status")
+
+
+@dataclass(frozen=True, slots=True)
+class BftSettings:
+    """Local choices; validators need not agree on them. Milliseconds."""
+
+    block_time_ms: int = 1000
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    gossip_ms: int = 500
+    """T_g: time between two STATUS broadcasts, jittered by an eighth."""
+    boot_wait_ms: int = 200
+    """After a restart: time to hear where the others are before joining in."""
+
+
+class _Early:
+    """What one peer sent for heights to come."""
+
+    __slots__ = ("messages", "proposals")
+
+    def __init__(self) -> None:
+        self.messages: list[Statement | Proposal] = []
+        self.proposals = 0
+
+
+class BftEngine:
+    """Accountable Tendermint as a sans-I/O engine. ``me`` is None for a follower."""
+
+    name = "bft"
+
+    def __init__(
+        self, validators: ValidatorSet, me: Address | None, settings: BftSettings, jitter_seed: int = 0
+    ) -> None:
+        self.validators = validators
+        self.settings = settings
+        self.evidence: dict[tuple[Address, int], Evidence] = {}
+        """At most one conviction a validator and height."""
+        self._me = me
+        self._jitter = jitter_seed & (2**64 - 1)
+        self._out: list[Effect] = []
+        self._at = Moment(0, 0)
+        self._machine: RoundMachine | None = None
+        self._watch_only = ""
+        self._new_log = False
+        self._silent_through = 0
+        self._start_ms = 0
+        self._last_decided_ms = 0
+        self._last_decided_wall_ms = 0
+        self._early: dict[bytes, _Early] = {}
+        self._decided_ahead: dict[int, Decided] = {}
+        self._peer_heights: dict[bytes, int] = {}
+        self._answered_ms: dict[bytes, int] = {}
+
+    # --- Engine ----------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> int:
+        """The height being decided."""
+        return self._machine.height if self._machine else 0
+
+    @property
+    def machine(self) -> RoundMachine:
+        """The rules of the current height. Only after Started."""
+        assert self._machine is not None, "the first input is Started"
+        return self._machine
+
+    def handle(self, event: Input) -> list[Effect]:
+        """Advance by one input."""
+        self._out = []
+        self._at = event.at
+        if isinstance(event, Started):
+            self._on_started(event)
+        elif self._machine is not None:
+            self._machine.at = event.at
+            self._dispatch(event)
+            self._after()
+        return self._out
+
+    def _dispatch(self, event: Input) -> None:
+        if isinstance(event, MessageReceived):
+            self._on_message(event.peer, event.message)
+        elif isinstance(event, TimerFired):
+            self._on_timer(event.key)
+        elif isinstance(event, PayloadStatus):
+            self.machine.on_validity(event.block_hash, event.valid, event.reason, event.facts)
+        elif isinstance(event, PayloadBuilt):
+            self.machine.on_built(event.request, event.block, event.problem)
+        elif isinstance(event, PeerUp):
+            self._emit(SendTo(event.peer, self.machine.status()))
+        elif isinstance(event, PeerDown):
+            self._early.pop(event.peer, None)
+            self._peer_heights.pop(event.peer, None)
+            self._answered_ms.pop(event.peer, None)
+
+    def triage(self, message: ConsensusMessage) -> Triage:
+        """Whether a message is worth verifying. Cheap; changes nothing."""
+        if self._machine is None:
+            return Triage(False, "not started")
+        if isinstance(message, Status):
+            return WANTED
+        if isinstance(message, Decided | Polka):
+            return self._triage_certificate(message)
+        if isinstance(message, Evidence):
+            if message.first.validator not in self.validators:
+                return Triage(False, "evidence against a stranger", hostile=True)
+            known = (message.first.validator, message.first.height) in self.evidence
+            return Triage(False, "evidence already known") if known else WANTED
+        if not isinstance(message, Statement | Proposal):
+            return Triage(False, "unknown message", hostile=True)
+        return self._triage_statement(message)
+
+    def _triage_statement(self, message: Statement | Proposal) -> Triage:
+        statement = message.statement if isinstance(message, Proposal) else message
+        if statement.validator not in self.validators:
+            return Triage(False, "signer is no validator", hostile=True)
+        if isinstance(message, Proposal) and statement.validator != self.validators.proposer(
+            statement.height, statement.round
+        ):
+            return Triage(False, "not the proposer's turn", hostile=True)
+        ahead = statement.height - self.height
+        if ahead < 0:
+            return Triage(False, "height already decided")
+        if ahead > HEIGHTS_AHEAD_MAX:
+            return Triage(False, "height too far ahead")
+        current = self.machine.round if ahead == 0 else 0
+        if statement.round > current + ROUNDS_AHEAD_MAX:
+            return Triage(False, "round too far ahead")
+        if ahead == 0 and isinstance(message, Statement) and self.machine.votes.knows(message):
+            return Triage(False, "vote already counted")
+        return WANTED
+
+    def _triage_certificate(self, message: Decided | Polka) -> Triage:
+        certificate = message.certificate
+        ahead = certificate.height - self.height
+        if ahead < 0:
+            return Triage(False, "height already decided")
+        if ahead > (DECIDED_AHEAD_MAX if isinstance(message, Decided) else 0):
+            return Triage(False, "height too far ahead")
+        if isinstance(message, Polka) and certificate.round <= self.machine.valid_round:
+            return Triage(False, "polka is not news")
+        if not certificate_has_quorum(certificate, self.validators):
+            return Triage(False, "certificate without a quorum", hostile=True)
+        return WANTED
+
+    def inspect(self) -> dict[str, object]:
+        """State for RPC, in JSON types."""
+        machine = self._machine
+        votes = machine.votes if machine else None
+        return {
+            "engine": self.name,
+            "height": self.height,
+            "round": machine.round if machine else 0,
+            "step": _step_name(machine),
+            "validator": "0x" + self._me.hex() if self._me else None,
+            "voting": machine is not None and machine.me is not None,
+            "watchOnly": self._watch_only or None,
+            "validators": [
+                {"address": "0x" + validator.address.hex(), "weight": validator.weight}
+                for validator in self.validators.validators
+            ],
+            "proposer": "0x" + self.validators.proposer(self.height, machine.round).hex() if machine else None,
+            "lockedRound": machine.locked_round if machine else -1,
+            "lockedBlock": _hash_of(machine.locked_block.hash if machine and machine.locked_block else None),
+            "validRound": machine.valid_round if machine else -1,
+            "validBlock": _hash_of(machine.valid_block.hash if machine and machine.valid_block else None),
+            "votesSeen": votes.votes_seen if votes else 0,
+            "prevoters": _names(votes.voters(Kind.PREVOTE, machine.round)) if votes and machine else [],
+            "precommitters": _names(votes.voters(Kind.PRECOMMIT, machine.round)) if votes and machine else [],
+            "lastDecidedMs": self._last_decided_wall_ms,
+            "evidence": [
+                {
+                    "validator": "0x" + validator.hex(),
+                    "height": height,
+                    "kind": conviction(evidence.first, evidence.second),
+                }
+                for (validator, height), evidence in self.evidence.items()
+            ],
+        }
+
+    # --- boot ------------------------------------------------------------------------------------
+
+    def _on_started(self, event: Started) -> None:
+        self._watch_only = event.watch_only
+        self._new_log = event.new_log
+        if event.watch_only:
+            self._emit(Note("watching only", {"why": event.watch_only}, "error"))
+            self._me = None
+        machine = self._enter(event.head)
+        try:
+            machine.restore(_signed_at(machine.height, event.records))
+        except MalformedMessage as error:
+            self._watch_only = f"consensus log: {error}"
+            self._me = machine.me = None
+            self._emit(Note("watching only", {"why": self._watch_only}, "error"))
+        wait_ms = min(self.settings.block_time_ms, 1000) if event.new_log else self.settings.boot_wait_ms
+        self._schedule_start(self._at.monotonic_ms + wait_ms)
+        self._emit(SetTimer(_STATUS_TIMER, self._gossip_delay()))
+        self._emit(SendTo(None, machine.status()))
+
+    def _enter(self, head: Header) -> RoundMachine:
+        height = head.number + 1
+        me = self._me if height > self._silent_through else None
+        settings = self.settings
+        machine = RoundMachine(
+            head, self.validators, me, settings.timeouts, settings.timeouts.propose_ms // 3, self._emit
+        )
+        machine.at = self._at
+        self._machine = machine
+        return machine
+
+    # --- pace ------------------------------------------------------------------------------------
+
+    def _schedule_start(self, at_ms: int) -> None:
+        self._start_ms = at_ms
+        key = TimerKey("start", self.height)
+        self._emit(SetTimer(key, max(0, at_ms - self._at.monotonic_ms)))
+
+    def _start_height(self) -> None:
+        machine = self.machine
+        if not machine.started:
+            self._start_ms = min(self._start_ms, self._at.monotonic_ms)
+            self._emit(CancelTimer(TimerKey("start", machine.height)))
+            machine.start()
+
+    def _after(self) -> None:
+        """Join a height that others are in, and take every decision that has become possible."""
+        while True:
+            machine = self.machine
+            if machine.decision is not None:
+                self._decide(machine.decision)
+            elif not machine.started and machine.wants_to_start():
+                self._start_height()
+            else:
+                return
+
+    def _decide(self, decided: Decided) -> None:
+        machine = self.machine
+        machine.cancel_timers()
+        if not machine.started:
+            self._emit(CancelTimer(TimerKey("start", machine.height)))
+        self._emit(Decide(decided.block, decided.certificate.encode(), decided.certificate.round))
+        self._last_decided_ms = self._at.monotonic_ms
+        self._last_decided_wall_ms = self._at.wall_ms
+        self._enter(decided.block.header)
+        now_ms = self._at.monotonic_ms
+        next_ms = max(now_ms, self._start_ms + self.settings.block_time_ms)
+        if any(height > self.height for height in self._peer_heights.values()):
+            # others are ahead: their decided blocks come first, our own turn at this height would be late
+            next_ms = now_ms + self.settings.block_time_ms
+        self._schedule_start(next_ms)
+        self._take_early()
+
+    def _take_early(self) -> None:
+        height = self.height
+        self._decided_ahead = {number: held for number, held in self._decided_ahead.items() if number >= height}
+        held = self._decided_ahead.pop(height, None)
+        for peer in list(self._early):
+            early = self._early[peer]
+            mine = [message for message in early.messages if message.height == height]
+            early.messages = [message for message in early.messages if message.height > height]
+            early.proposals = sum(isinstance(message, Proposal) for message in early.messages)
+            if not early.messages:
+                del self._early[peer]
+            for message in mine:
+                self._hear(message)
+        if held is not None:
+            self.machine.on_decided(held)
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def _on_message(self, peer: bytes | None, message: ConsensusMessage) -> None:
+        if isinstance(message, Status):
+            if peer is not None:
+                self._on_status(peer, message)
+        elif isinstance(message, Evidence):
+            self._keep_evidence(message)
+        elif isinstance(message, Decided):
+            self._on_decided(message)
+        elif isinstance(message, Polka):
+            if message.certificate.height == self.height and message.certificate.round <= self._round_max():
+                self.machine.on_polka(message)
+        elif isinstance(message, Statement | Proposal):
+            self._on_statement(peer, message)
+
+    def _on_statement(self, peer: bytes | None, message: Statement | Proposal) -> None:
+        ahead = message.height - self.height
+        self._break_silence(message.height)
+        if ahead == 0:
+            if peer is None:
+                self.machine.on_own(message)
+            elif message.round <= self._round_max():
+                self._hear(message)
+        elif 0 < ahead <= HEIGHTS_AHEAD_MAX and peer is not None:
+            self._keep_early(peer, message)
+
+    def _hear(self, message: Statement | Proposal) -> None:
+        if isinstance(message, Proposal):
+            self.machine.on_proposal(message)
+        else:
+            self.machine.on_vote(message)
+
+    def _round_max(self) -> int:
+        return self.machine.round + ROUNDS_AHEAD_MAX
+
+    def _keep_early(self, peer: bytes, message: Statement | Proposal) -> None:
+        early = self._early.get(peer)
+        if early is None:
+            if len(self._early) >= PEERS_MAX:
+                return
+            early = self._early[peer] = _Early()
+        is_proposal = isinstance(message, Proposal)
+        if len(early.messages) >= EARLY_PER_PEER_MAX or message.round > ROUNDS_AHEAD_MAX:
+            return
+        if is_proposal and early.proposals >= EARLY_PROPOSALS_PER_PEER_MAX:
+            return
+        early.messages.append(message)
+        early.proposals += is_proposal
+
+    def _on_decided(self, decided: Decided) -> None:
+        self._break_silence(decided.block.number + 1)
+        ahead = decided.block.number - self.height
+        if ahead == 0:
+            self.machine.on_decided(decided)
+        elif 0 < ahead <= DECIDED_AHEAD_MAX and certificate_has_quorum(decided.certificate, self.validators):
+            self._decided_ahead.setdefault(decided.block.number, decided)
+
+    def _break_silence(self, network_height: int) -> None:
+        """A key whose log is new must not vote where an older log may have voted already."""
+        if self._new_log and network_height > self.height and network_height > self._silent_through:
+            self._silent_through = network_height
+            if self._me is not None and self._me in self.validators:
+                facts = {"through": network_height, "why": "the consensus log is new but the network is not"}
+                self._emit(Note("not voting yet", facts, "warning"))
+            self.machine.me = None
+
+    def _keep_evidence(self, evidence: Evidence) -> None:
+        kind = conviction(evidence.first, evidence.second)
+        key = (evidence.first.validator, evidence.first.height)
+        if kind and key not in self.evidence and len(self.evidence) < EVIDENCE_MAX:
+            self._emit(RecordEvidence(evidence.first.validator, kind, evidence))
+
+    # --- R9: anti-entropy ------------------------------------------------------------------------
+
+    def _on_timer(self, key: TimerKey) -> None:
+        if key == _STATUS_TIMER:
+            self._emit(SendTo(None, self.machine.status()))
+            self._emit(SetTimer(_STATUS_TIMER, self._gossip_delay()))
+        elif key.height != self.height:
+            return
+        elif key.kind == "start":
+            self._start_height()
+        else:
+            self.machine.on_timer(key.kind, key.round)
+
+    def _gossip_delay(self) -> int:
+        self._jitter = (self._jitter * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
+        spread = max(1, self.settings.gossip_ms // 4)
+        return self.settings.gossip_ms - spread // 2 + (self._jitter >> 33) % spread
+
+    def _on_status(self, peer: bytes, status: Status) -> None:
+        if peer in self._peer_heights or len(self._peer_heights) < PEERS_MAX:
+            self._peer_heights[peer] = status.height
+        if status.height > self.height:
+            self._break_silence(status.height)
+        now_ms = self._at.monotonic_ms
+        if now_ms - self._answered_ms.get(peer, -self.settings.gossip_ms) < self.settings.gossip_ms // 4:
+            return
+        if len(self._answered_ms) >= PEERS_MAX and peer not in self._answered_ms:
+            return
+        self._answered_ms[peer] = now_ms
+        if status.height < self.height:
+            last = min(self.height - 1, status.height + DECIDED_AHEAD_MAX - 1)
+            self._emit(SendDecided(peer, max(1, status.height), last))
+        elif status.height == self.height:
+            self._answer_same_height(peer, status)
+        else:
+            self._emit(SendTo(peer, self.machine.status()))
+
+    def _answer_same_height(self, peer: bytes, status: Status) -> None:
+        machine = self.machine
+        if machine.valid_round > status.valid_round and machine.valid_block and machine.valid_polka:
+            self._emit(SendTo(peer, Polka(machine.valid_block, machine.valid_polka)))
+        for round_number in dict.fromkeys((status.round, machine.round)):
+            if status.step == Step.PROPOSE or round_number != status.round:
+                for proposal in machine.candidates.proposals(round_number)[:1]:
+                    self._emit(SendTo(peer, proposal))
+            for message in machine.signed_in(round_number):
+                if isinstance(message, Statement):
+                    self._emit(SendTo(peer, message))
+
+    def _emit(self, effect: Effect) -> None:
+        if isinstance(effect, RecordEvidence) and isinstance(effect.evidence, Evidence):
+            key = (effect.validator, effect.evidence.first.height)
+            if key in self.evidence or len(self.evidence) >= EVIDENCE_MAX:
+                return
+            self.evidence[key] = effect.evidence
+            self._out.append(effect)
+            self._out.append(Publish(effect.evidence))
+            return
+        self._out.append(effect)
+
+
+def _signed_at(height: int, records: Iterable[LogRecord]) -> list[tuple[Statement | Proposal, Polka | None]]:
+    """The messages of one height from the log. Raises MalformedMessage."""
+    found: list[tuple[Statement | Proposal, Polka | None]] = []
+    for record in records:
+        if record.height != height:
+            continue
+        message = decode(record.message)
+        proof = decode(record.proof) if record.proof else None
+        if not isinstance(message, Statement | Proposal) or not isinstance(proof, Polka | None):
+            raise MalformedMessage("a record holds another message than it says")
+        found.append((message, proof))
+    return found
+
+
+def _step_name(machine: RoundMachine | None) -> str:
+    return machine.step.name.lower() if machine and machine.started else "waiting"
+
+
+def _names(votes: Iterable[Statement]) -> list[dict[str, object]]:
+    return [{"validator": "0x" + vote.validator.hex(), "block": _hash_of(vote.block_hash)} for vote in votes]
+
+
+def _hash_of(block_hash: bytes | None) -> str | None:
+    return "0x" + block_hash.hex() if block_hash else None

@@ -1,0 +1,158 @@
+"""The consensus log: what this validator signed, on disk before it left.
+
+Records live in the database's ``w`` table, one durable write each: the same fsync discipline and the same
+file as the chain, so log and state can never be of two different times (see node/DECISIONS.md). Each value
+is ``length (4) ‖ crc32 (4) ‖ payload``; sequence 0 is a birth record naming chain and key.
+
+A bad last record is a torn write: it was never sent, and is dropped. A bad record before good ones, a gap,
+another key's log, or a used chain without a log mean that we no longer know what we signed: watch-only.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from node.consensus.engine import LogRecord
+from node.primitives import rlp
+from node.primitives.scalars import Address, Hash32
+from node.storage import schema
+from node.storage.database import Batch, Database
+
+_BIRTH: Final = b"evmesh consensus log 1"
+
+
+class DamagedLog(ValueError):
+    """A record does not read back as it was written."""
+
+
+def _frame(payload: bytes) -> bytes:
+    return len(payload).to_bytes(4, "big") + zlib.crc32(payload).to_bytes(4, "big") + payload
+
+
+def _unframe(value: bytes) -> bytes:
+    payload = value[8:]
+    if len(value) < 8 or int.from_bytes(value[:4], "big") != len(payload):
+        raise DamagedLog("length does not fit")
+    if int.from_bytes(value[4:8], "big") != zlib.crc32(payload):
+        raise DamagedLog("checksum does not fit")
+    return payload
+
+
+def encode_record(record: LogRecord) -> bytes:
+    """The stored form of a record."""
+    return _frame(
+        rlp.encode_list(
+            [
+                rlp.encode_int(record.height),
+                rlp.encode_int(record.round),
+                rlp.encode_int(record.kind),
+                rlp.encode_bytes(record.message),
+                rlp.encode_bytes(record.proof),
+            ]
+        )
+    )
+
+
+def decode_record(value: bytes) -> LogRecord:
+    """A record from its stored form. Raises DamagedLog."""
+    try:
+        height, round_number, kind, message, proof = rlp.as_list(rlp.decode(_unframe(value)), "record", 5)
+        return LogRecord(
+            rlp.as_int(height, "height", 64),
+            rlp.as_int(round_number, "round", 64),
+            rlp.as_int(kind, "kind", 8),
+            rlp.as_bytes(message, "message"),
+            rlp.as_bytes(proof, "proof"),
+        )
+    except rlp.RLPError as error:
+        raise DamagedLog(str(error)) from error
+
+
+class Journal:
+    """The log of one validator key on one chain. Opening it reads and checks every record.
+
+    ``records``: what was signed, oldest first. ``is_new``: born at this opening. ``damage``: why the log
+    cannot be trusted; empty when it can.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        genesis_hash: Hash32,
+        validator: Address,
+        head_number: int,
+        adopt_missing: bool = False,
+    ) -> None:
+        """``adopt_missing``: the operator says that this key has signed nothing on this chain yet."""
+        self._database = database
+        self._identity = rlp.encode_list([rlp.encode_bytes(_BIRTH), genesis_hash, validator])
+        self._sequences: list[tuple[int, int]] = []
+        self._stale: list[int] = []
+        self._next = 1
+        self.records: tuple[LogRecord, ...] = ()
+        self.is_new = False
+        self.damage = ""
+        birth = database.get(schema.consensus_log(0))
+        entries = list(database.iterate(schema.CONSENSUS_LOG, (1).to_bytes(8, "big")))
+        if birth is None and not entries:
+            if head_number > 0 and not adopt_missing:
+                self.damage = f"no consensus log, but the chain is at block {head_number}"
+                return
+            self.is_new = True
+            batch = Batch()
+            batch.put(schema.consensus_log(0), _frame(self._identity))
+            database.write(batch, durable=True)
+            return
+        self.damage = self._check_birth(birth) or self._load(entries)
+
+    def _check_birth(self, birth: bytes | None) -> str:
+        if birth is None:
+            return "the first record of the consensus log is missing"
+        try:
+            identity = _unframe(birth)
+        except DamagedLog as error:
+            return f"consensus log record 0: {error}"
+        return "" if identity == self._identity else "the consensus log belongs to another key or chain"
+
+    def _load(self, entries: list[tuple[bytes, bytes]]) -> str:
+        records: list[LogRecord] = []
+        prefix = len(schema.CONSENSUS_LOG)
+        for index, (key, value) in enumerate(entries):
+            sequence = int.from_bytes(key[prefix:], "big")
+            if self._sequences and sequence != self._next:
+                return f"consensus log: record {self._next} is missing"
+            try:
+                record = decode_record(value)
+            except DamagedLog as error:
+                if index + 1 < len(entries):
+                    return f"consensus log record {sequence}: {error}, and more records follow"
+                self._stale.append(sequence)
+                self._next = sequence + 1
+                break
+            records.append(record)
+            self._sequences.append((sequence, record.height))
+            self._next = sequence + 1
+        self.records = tuple(records)
+        return ""
+
+    def append(self, record: LogRecord) -> None:
+        """Write one record durably, dropping what ``forget_below`` named. Raises OSError; then nothing is written."""
+        batch = Batch()
+        for sequence in self._stale:
+            batch.delete(schema.consensus_log(sequence))
+        batch.put(schema.consensus_log(self._next), encode_record(record))
+        self._database.write(batch, durable=True)
+        self._stale.clear()
+        self._sequences.append((self._next, record.height))
+        self._next += 1
+
+    def forget_below(self, height: int) -> None:
+        """Heights below are decided: their records may go, with the next append."""
+        kept = 0
+        for sequence, record_height in self._sequences:
+            if record_height >= height:
+                break
+            self._stale.append(sequence)
+            kept += 1
+        del self._sequences[:kept]
