@@ -1,6 +1,6 @@
 """apply_block: execute a block on its parent's state and compare every field that the header claims.
 
-    check_body, check_header -> BlockRun over a journal -> commit -> check_result -> BlockResult
+    check_header, check_body -> BlockRun over a journal -> commit -> check_result -> BlockResult
 
 Nothing is written: the trie nodes of the new root ride in the result.
 """
@@ -51,8 +51,8 @@ def apply_block(
 ) -> BlockResult:
     """Execute ``block`` on ``view``, the state after ``parent``. Raises InvalidBlock: the header's value and ours."""
     header = block.header
-    check_body(block, spec)
     check_header(header, parent, spec)
+    check_body(block, spec)
     journal = JournaledState(view)
     run = BlockRun(header, journal, spec, vm, chain_id, block_hash)
     run.start()
@@ -111,9 +111,7 @@ def check_body(block: Block, spec: Spec) -> None:
         raise InvalidBlock(BlockReason.INVALID_TRANSACTIONS_ROOT, header=header.transactions_root, ours=root)
     withdrawals_root = root_of_withdrawals(block)
     if header.withdrawals_root != withdrawals_root:
-        raise InvalidBlock(
-            BlockReason.INVALID_WITHDRAWALS_ROOT, header=header.withdrawals_root or "absent", ours=withdrawals_root
-        )
+        raise InvalidBlock(BlockReason.INVALID_WITHDRAWALS_ROOT, header=header.withdrawals_root, ours=withdrawals_root)
 
 
 def check_executed(header: Header, executed: Executed) -> None:

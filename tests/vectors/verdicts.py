@@ -6,23 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from node.evm.spec import Spec
-from node.forks import bpo1, bpo2, cancun, osaka, paris, prague, shanghai
+from node.forks.schedule import SPECS_BY_NAME
 from node.types.invalid import InvalidBlock, InvalidTransaction
 
-SPECS: dict[str, Spec] = {
-    "Paris": paris.SPEC,
-    "Shanghai": shanghai.SPEC,
-    "Cancun": cancun.SPEC,
-    "Prague": prague.SPEC,
-    "Osaka": osaka.SPEC,
-    "BPO1": bpo1.SPEC,
-    "BPO2": bpo2.SPEC,
-}
+SPECS = SPECS_BY_NAME
+"""Fork name as in fixtures -> rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One case. ``problem`` is empty where it passed; ``name_differs`` says that only the exception's name did not fit."""
+    """One case. ``problem`` is empty where it passed; ``name_differs``: only the exception's name did not fit."""
 
     case: str
     fork: str
@@ -57,11 +50,18 @@ def named(refusal: InvalidTransaction | InvalidBlock) -> str:
     return f"{kind}.{refusal.reason.value}"
 
 
+CHEAPER_FIRST = ("BlockException.INVALID_TRANSACTIONS_ROOT", "BlockException.BLOB_GAS_USED_ABOVE_LIMIT")
+"""What we find before executing anything, where fixtures name the transaction: some of their invalid blocks have a
+header made without that transaction, or with more blob gas than a block may have."""
+
+
 def name_difference(expected: str, refusal: InvalidTransaction | InvalidBlock) -> str:
     """Empty where the refusal is one of the expected; older fixtures with other names are not compared."""
     if "Exception." not in expected:
         return ""
     ours = named(refusal)
+    if ours in CHEAPER_FIRST and "TransactionException." in expected:
+        return ""
     return "" if ours in expected.split("|") else f"{expected} but {ours}"
 
 
