@@ -15,13 +15,23 @@ NODES_MAX: Final = 50_000
 
 
 class NodeCache:
-    """A ``NodeSource`` that also hands out decoded nodes; share one between all tries over one database."""
+    """A ``NodeSource`` that also hands out decoded nodes; share one between all tries of a node.
+
+    ``over`` gives another source in front of the same decoded nodes: candidates that are not stored yet,
+    a branch that lost. A node that was decoded once is read from no source again.
+    """
 
     __slots__ = ("_nodes", "_source")
 
     def __init__(self, source: NodeSource, nodes_max: int = NODES_MAX) -> None:
         self._source = source
         self._nodes: BoundedCache[bytes, Node] = BoundedCache(nodes_max)
+
+    def over(self, source: NodeSource) -> NodeCache:
+        """This cache in front of another source."""
+        other = NodeCache(source, 2)
+        other._nodes = self._nodes
+        return other
 
     def __call__(self, node_hash: bytes) -> bytes | None:
         return self._source(node_hash)
