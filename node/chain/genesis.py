@@ -231,9 +231,9 @@ def _number(value: object, where: str, maximum: int) -> int:
     """A JSON number, decimal text, or hex text (leading zeros allowed, as geth's files have them)."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise GenesisError(f"{where}: expected a number")
+    if isinstance(value, str) and len(value) > 128:
+        raise GenesisError(f"{where}: number is too long")
     try:
-        if isinstance(value, str) and len(value) > 128:
-            raise GenesisError(f"{where}: number is too long")
         number = value if isinstance(value, int) else int(value, 16 if value[:2] in ("0x", "0X") else 10)
     except ValueError:
         raise GenesisError(f"{where}: {value!r} is not a number") from None
