@@ -20,7 +20,7 @@ import contextlib
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final, TypeVar, TypeVarTuple
 from weakref import WeakKeyDictionary
@@ -286,6 +286,10 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     def run_for(self, duration_ns: int) -> None:
         """Run for a stretch of virtual time."""
         self.run_until(lambda: False, self.now_ns + duration_ns)
+
+    def adopt(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Let ``bury`` end these tasks too."""
+        self._graveyard.extend(task for task in tasks if task not in self._graveyard)
 
     def bury(self) -> None:
         """End the tasks of crashed nodes before the loop closes; whatever their ``finally`` blocks try is ignored.

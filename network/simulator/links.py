@@ -342,6 +342,10 @@ class SimulatedNetwork:
         self._dark.pop(node, None)
         return _Door(self, node, owner, host)
 
+    def mute(self) -> None:
+        """Tell the observer nothing more: the run is over, what follows is clearing up."""
+        self.observer = _Unobserved()
+
     def kill(self, owner: str) -> None:
         """The process died: the kernel closes its listeners and connections."""
         self._leave(owner, silent=False)
