@@ -64,6 +64,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         self._held: dict[str, deque[asyncio.Handle]] = {}
         self._dead: dict[str, None] = {}
         self._graveyard: list[asyncio.Task[Any]] = []
+        self._dropped: list[asyncio.Handle] = []  # without its next step a task could never be ended, even in bury()
         self._owners: WeakKeyDictionary[asyncio.Task[Any], str] = WeakKeyDictionary()
         self._rates_ppm: dict[str, int] = {}
 
@@ -242,6 +243,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     def _may_run(self, handle: asyncio.Handle) -> bool:
         owner: str = handle._context.get(NODE, "")  # type: ignore[attr-defined]
         if owner in self._dead:
+            self._dropped.append(handle)
             return False
         held = self._held.get(owner)
         if held is None:
@@ -261,7 +263,7 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """Drop the node between two callbacks, as SIGKILL would. Its name cannot be used again."""
         if not node:
             raise ValueError("the simulation itself cannot crash")
-        self._held.pop(node, None)
+        self._dropped.extend(self._held.pop(node, ()))
         self._dead[node] = None
         self._graveyard.extend(task for task, owner in self._owners.items() if owner == node and not task.done())
 
@@ -298,6 +300,10 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
         """
         graves, self._graveyard = self._graveyard, []
         self._dead.clear()
+        for node in list(self._held):
+            self.resume(node)
+        self._ready.extend(self._dropped)
+        self._dropped.clear()
         self.set_exception_handler(lambda loop, context: None)
         for task in graves:
             task.cancel()

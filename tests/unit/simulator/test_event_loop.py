@@ -191,6 +191,27 @@ def test_a_crash_takes_the_children_and_callbacks_of_a_node_too(loop: VirtualTim
     assert seen == []
 
 
+def test_burial_ends_a_task_whose_next_step_was_dropped(loop: VirtualTimeLoop) -> None:
+    event = asyncio.Event()
+    ended: list[str] = []
+
+    async def waits() -> None:
+        try:
+            await event.wait()
+        finally:
+            ended.append("waits")
+
+    task = loop.create_task(waits(), context=context_of("n"))
+    loop.run_for(1 * MS)
+    loop.crash("n")
+    event.set()  # wakes a dead task: the step is dropped
+    loop.run_for(1 * MS)
+    assert ended == []
+    loop.bury()
+    assert ended == ["waits"]
+    assert task.done()
+
+
 def test_a_drifting_node_keeps_its_own_time(loop: VirtualTimeLoop) -> None:
     loop.set_rate("fast", 50_000)
     loop.set_rate("slow", -50_000)
