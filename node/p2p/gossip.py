@@ -19,6 +19,7 @@ from enum import Enum
 from typing import Final
 
 from node.p2p import scoring
+from node.p2p.fetch_table import FetchBounds, FetchTable
 from node.p2p.identity import NodeId, short
 from node.p2p.inbox import Letter, TopicInbox
 from node.p2p.peer import Peer
@@ -36,10 +37,7 @@ STORED_BYTES_MAX: Final = 32 * 1024 * 1024
 STORED_MS: Final = 30_000
 """How much and how long accepted messages are kept for those who fetch them."""
 IGNORED_MAX: Final = 4096
-WANTED_MAX: Final = 4096
-WANTED_PER_PEER_MAX: Final = 1024
-ANNOUNCERS_MAX: Final = 4
-FETCH_MS: Final = 1000
+FETCHES: Final = FetchBounds(keys_max=4096, keys_per_peer_max=1024, asked_per_peer_max=256, answer_ms=1000)
 TICK_MS: Final = 200
 """How often late announcements leave and overdue fetches are asked again."""
 
@@ -59,13 +57,6 @@ class _Entry:
     at_ms: int = 0
 
 
-@dataclass(slots=True)
-class _Wanted:
-    topic: str
-    announcers: list[NodeId]  # the first is being asked
-    deadline_ms: int
-
-
 class Gossip:
     """The topics of one node."""
 
@@ -80,8 +71,7 @@ class Gossip:
         self._stored: deque[MessageId] = deque()
         self._stored_bytes = 0
         self._ignored: dict[MessageId, None] = {}
-        self._wanted: dict[MessageId, _Wanted] = {}
-        self._wanted_of: dict[NodeId, int] = {}
+        self._missing = FetchTable(FETCHES)
         self._late: dict[NodeId, dict[MessageId, None]] = {}
         self._work = asyncio.Event()
         self._scope: TaskScope | None = None
@@ -135,20 +125,15 @@ class Gossip:
         """A session has ended; what was asked of it is asked elsewhere."""
         self._peers.pop(node_id, None)
         self._late.pop(node_id, None)
-        for name in [name for name, wanted in self._wanted.items() if node_id in wanted.announcers]:
-            wanted = self._wanted[name]
-            asked = wanted.announcers[0] == node_id
-            wanted.announcers.remove(node_id)
-            if asked:
-                self._asked(node_id, -1)
-                self._ask_next(name, wanted)
+        self._missing.drop_peer(node_id)
+        self._work.set()
 
     def on_push(self, peer: Peer, push: Push) -> None:
         """A gossip message has come."""
         if push.topic not in self._handlers:
             return
         name = message_id(push.topic, push.payload)
-        self._forget_wanted(name)
+        self._missing.got(name)
         entry = self._entries.get(name)
         if entry is not None:
             entry.known_by[peer.node_id] = None
@@ -168,27 +153,18 @@ class Gossip:
         """A peer has these messages."""
         if announce.topic not in self._handlers:
             return
-        missing: list[MessageId] = []
         for name in announce.ids:
             entry = self._entries.get(name)
             if entry is not None:
                 entry.known_by[peer.node_id] = None
-                continue
-            if name in self._ignored:
-                continue
-            wanted = self._wanted.get(name)
-            if wanted is not None:
-                if peer.node_id not in wanted.announcers and len(wanted.announcers) < ANNOUNCERS_MAX:
-                    wanted.announcers.append(peer.node_id)
-                continue
-            if len(self._wanted) >= WANTED_MAX or self._wanted_of.get(peer.node_id, 0) >= WANTED_PER_PEER_MAX:
-                break
-            deadline_ms = self._clock.monotonic_ms() + FETCH_MS
-            self._wanted[name] = _Wanted(announce.topic, [peer.node_id], deadline_ms)
-            self._asked(peer.node_id, 1)
-            missing.append(name)
-        if missing:
-            peer.send_control(Fetch(tuple(missing)))
+            elif name not in self._ignored:
+                self._missing.add(name, peer.node_id)
+        self._ask(peer)
+
+    def _ask(self, peer: Peer) -> None:
+        names = self._missing.ask(peer.node_id, self._clock.monotonic_ms(), IDS_MAX)
+        if names:
+            peer.send_control(Fetch(tuple(MessageId(name) for name in names)))
             self._work.set()
 
     def on_fetch(self, peer: Peer, fetch: Fetch) -> None:
@@ -231,7 +207,8 @@ class Gossip:
                     self._ignored[name] = None
                     if len(self._ignored) > IGNORED_MAX:
                         del self._ignored[next(iter(self._ignored))]
-                self._log.debug("message ignored", topic=topic, peer=short(letter.peer), why=verdict.why)
+                if verdict.why:
+                    self._log.debug("message ignored", topic=topic, peer=short(letter.peer), why=verdict.why)
             case VerdictKind.ACCEPT:
                 self._score(letter.peer, scoring.ACCEPTED, "")
                 if name is not None:
@@ -300,49 +277,24 @@ class Gossip:
                 del late[next(iter(late))]
             self._work.set()
 
-    def _asked(self, node_id: NodeId, change: int) -> None:
-        count = self._wanted_of.get(node_id, 0) + change
-        if count > 0:
-            self._wanted_of[node_id] = count
-        else:
-            self._wanted_of.pop(node_id, None)
-
-    def _forget_wanted(self, name: MessageId) -> None:
-        wanted = self._wanted.pop(name, None)
-        if wanted is not None and wanted.announcers:
-            self._asked(wanted.announcers[0], -1)
-
-    def _ask_next(self, name: MessageId, wanted: _Wanted) -> None:
-        """Ask the first remaining announcer, or give the message up: a later announcement starts anew."""
-        while wanted.announcers:
-            peer = self._peers.get(wanted.announcers[0])
-            if peer is not None:
-                wanted.deadline_ms = self._clock.monotonic_ms() + FETCH_MS
-                self._asked(peer.node_id, 1)
-                peer.send_control(Fetch((name,)))
-                return
-            wanted.announcers.pop(0)
-        del self._wanted[name]
-
     async def _repair(self) -> None:
         while True:
             await self._work.wait()
             await asyncio.sleep(TICK_MS / 1000)
             now_ms = self._clock.monotonic_ms()
             self._flush_late()
-            for name in [name for name, wanted in self._wanted.items() if wanted.deadline_ms <= now_ms]:
-                wanted = self._wanted[name]
-                failed = wanted.announcers.pop(0)
-                self._asked(failed, -1)
-                self._score(failed, scoring.UNDELIVERED, f"{wanted.topic}: announced but not delivered")
-                if name in self._wanted:  # a ban just given takes the peer's promises with it
-                    self._ask_next(name, wanted)
+            for failed in self._missing.overdue(now_ms):
+                self._score(failed, scoring.UNDELIVERED, "announced but not delivered")
+            for node_id in self._missing.waiting():
+                peer = self._peers.get(node_id)
+                if peer is not None:
+                    self._ask(peer)
             while self._stored:
                 oldest = self._entries.get(self._stored[0])
                 if oldest is not None and oldest.encoded is not None and oldest.at_ms + STORED_MS > now_ms:
                     break
                 self._drop_oldest_stored()
-            if not (self._wanted or self._stored or any(self._late.values())):
+            if not (len(self._missing) or self._stored or any(self._late.values())):
                 self._work.clear()
 
     def _flush_late(self) -> None:

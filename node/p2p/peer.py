@@ -71,6 +71,16 @@ class PeerInfo:
     """Topic messages that made room in the outbox."""
     hello: dict[str, HelloValue]
 
+    @property
+    def address(self) -> str:
+        """Where to dial it, if that is known; else where its connection comes from."""
+        return self.listen_address or self.remote_address
+
+    @property
+    def direction(self) -> str:
+        """Who dialled: ``inbound`` or ``outbound``."""
+        return "outbound" if self.outbound else "inbound"
+
 
 OnMessage = Callable[["Peer", Message], None]
 
