@@ -1,0 +1,203 @@
+"""What must hold of a whole cluster, whatever befalls it: one judge for the simulator and for real processes.
+
+The harness reports what each node says, as it says it; the judge raises at the first thing that cannot be. It keeps
+what it was told, so a node that restarts with less than it once reported is found.
+
+    agreement   two nodes never finalize different blocks at one height, nor different state roots
+    memory      what a node has finalized stays finalized, across restarts too
+    linkage     every block of a node's chain builds on the block below it
+    order       finalized <= safe <= head
+    validity    no transaction twice in one chain, none that nobody sent
+    progress    after the faults, every live node decides again (asked for, see ``check_progress``)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Invariant(Enum):
+    """Which promise was broken."""
+
+    AGREEMENT = "agreement"
+    MEMORY = "memory"
+    LINKAGE = "linkage"
+    ORDER = "order"
+    VALIDITY = "validity"
+    PROGRESS = "progress"
+
+
+class InvariantViolated(AssertionError):
+    """The cluster did what it must never do."""
+
+    def __init__(self, invariant: Invariant, what: str) -> None:
+        super().__init__(f"{invariant.value}: {what}")
+        self.invariant = invariant
+
+    @property
+    def exit_code(self) -> int:
+        """128: no progress; 129: anything that is worse."""
+        return 128 if self.invariant is Invariant.PROGRESS else 129
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFacts:
+    """A block as a node reports it. ``transactions`` are hashes, in block order."""
+
+    number: int
+    block_hash: bytes
+    parent_hash: bytes
+    state_root: bytes
+    transactions: tuple[bytes, ...] = ()
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.block_hash.hex()[:12]} root {self.state_root.hex()[:12]}"
+
+
+@dataclass(slots=True)
+class _NodeFacts:
+    chain: dict[int, BlockFacts] = field(default_factory=dict)
+    included_at: dict[bytes, int] = field(default_factory=dict)
+    head: int = 0
+    safe: int = 0
+    finalized: int = 0
+
+
+class Judge:
+    """Takes reports, raises InvariantViolated."""
+
+    def __init__(self, genesis_hash: bytes, known_transactions: Container[bytes] | None = None) -> None:
+        """``known_transactions``: a live collection of what was sent, or None where that cannot be known."""
+        self._genesis_hash = genesis_hash
+        self._known = known_transactions
+        self._nodes: dict[str, _NodeFacts] = {}
+        self._final: dict[int, tuple[BlockFacts, str]] = {}
+        self.checks = 0
+
+    # ---- reports
+
+    def on_head(
+        self, node: str, added: Iterable[BlockFacts], removed: Iterable[BlockFacts] = (), safe: int | None = None
+    ) -> None:
+        """A node's head moved: ``removed`` from the old head down, ``added`` from the fork point up."""
+        facts = self._nodes.setdefault(node, _NodeFacts())
+        for block in removed:
+            if block.number <= facts.finalized:
+                raise InvariantViolated(Invariant.MEMORY, f"{node} removed {block}, finalized {facts.finalized}")
+            gone = facts.chain.pop(block.number, None)
+            if gone is None or gone.block_hash != block.block_hash:
+                raise InvariantViolated(Invariant.LINKAGE, f"{node} removed {block}, which it did not have")
+            for transaction in gone.transactions:
+                del facts.included_at[transaction]
+            facts.head = block.number - 1
+        for block in added:
+            self._add(node, facts, block)
+        facts.safe = min(facts.safe, facts.head) if safe is None else safe
+        self._check_order(node, facts)
+
+    def _add(self, node: str, facts: _NodeFacts, block: BlockFacts) -> None:
+        self.checks += 1
+        if block.number != facts.head + 1:
+            raise InvariantViolated(Invariant.LINKAGE, f"{node} put {block} on height {facts.head}")
+        below = facts.chain[facts.head].block_hash if facts.head else self._genesis_hash
+        if block.parent_hash != below:
+            raise InvariantViolated(
+                Invariant.LINKAGE, f"{node} put {block}, child of {block.parent_hash.hex()[:12]}, on {below.hex()[:12]}"
+            )
+        for transaction in block.transactions:
+            if transaction in facts.included_at:
+                raise InvariantViolated(
+                    Invariant.VALIDITY,
+                    f"{node} has {transaction.hex()[:12]} at {facts.included_at[transaction]} and again in {block}",
+                )
+            if self._known is not None and transaction not in self._known:
+                raise InvariantViolated(
+                    Invariant.VALIDITY,
+                    f"{node} has transaction {transaction.hex()[:12]} in {block}, and nobody sent it",
+                )
+            facts.included_at[transaction] = block.number
+        facts.chain[block.number] = block
+        facts.head = block.number
+
+    def on_finalized(self, node: str, number: int, block_hash: bytes) -> None:
+        """A node's finalized mark moved. Its blocks up to there were reported before."""
+        facts = self._nodes.setdefault(node, _NodeFacts())
+        if number < facts.finalized:
+            raise InvariantViolated(
+                Invariant.MEMORY, f"{node} finalized {number} after it had finalized {facts.finalized}"
+            )
+        if number:
+            block = facts.chain.get(number)
+            if block is None or block.block_hash != block_hash:
+                raise InvariantViolated(
+                    Invariant.ORDER, f"{node} finalized {number} {block_hash.hex()[:12]}, its chain has {block}"
+                )
+        for height in range(facts.finalized + 1, number + 1):
+            self._finalize(node, facts.chain[height])
+        facts.finalized = number
+        facts.safe = max(facts.safe, number)
+        self._check_order(node, facts)
+
+    def _finalize(self, node: str, block: BlockFacts) -> None:
+        self.checks += 1
+        first = self._final.setdefault(block.number, (block, node))
+        if first[0].block_hash != block.block_hash or first[0].state_root != block.state_root:
+            raise InvariantViolated(
+                Invariant.AGREEMENT, f"at height {block.number} {first[1]} finalized {first[0]} and {node} {block}"
+            )
+
+    def on_restart(self, node: str, chain: Iterable[BlockFacts], finalized: int) -> None:
+        """A node is back and reports its whole canonical chain from block 1 up. It may lack what was not final."""
+        before = self._nodes.pop(node, _NodeFacts())
+        reported = list(chain)
+        if finalized < before.finalized:
+            raise InvariantViolated(
+                Invariant.MEMORY, f"{node} came back with {finalized} finalized, and had finalized {before.finalized}"
+            )
+        for block in reported[: before.finalized]:
+            had = before.chain[block.number]
+            if had != block:
+                raise InvariantViolated(Invariant.MEMORY, f"{node} came back with {block}, and had finalized {had}")
+        self.on_head(node, reported)
+        if finalized:
+            self.on_finalized(node, finalized, self._nodes[node].chain[finalized].block_hash)
+
+    def _check_order(self, node: str, facts: _NodeFacts) -> None:
+        if not facts.finalized <= facts.safe <= facts.head:
+            raise InvariantViolated(
+                Invariant.ORDER, f"{node}: finalized {facts.finalized}, safe {facts.safe}, head {facts.head}"
+            )
+
+    # ---- questions
+
+    def heights(self) -> dict[str, int]:
+        """Head of every node that has reported."""
+        return {name: facts.head for name, facts in self._nodes.items()}
+
+    def finalized(self) -> dict[str, int]:
+        """Finalized height of every node that has reported."""
+        return {name: facts.finalized for name, facts in self._nodes.items()}
+
+    def block_at(self, number: int) -> BlockFacts | None:
+        """What the cluster has finalized at a height."""
+        entry = self._final.get(number)
+        return entry[0] if entry else None
+
+    def inclusion_of(self, transaction: bytes) -> int | None:
+        """The height at which some node has a transaction, the lowest."""
+        found = [facts.included_at[transaction] for facts in self._nodes.values() if transaction in facts.included_at]
+        return min(found, default=None)
+
+    def check_progress(self, before: Mapping[str, int], nodes: Iterable[str], blocks: int, within_ms: int) -> None:
+        """Every node finalized ``blocks`` more than ``before``; called ``within_ms`` after the last fault."""
+        behind = [
+            f"{node} {before.get(node, 0)} -> {self._nodes[node].finalized if node in self._nodes else 0}"
+            for node in nodes
+            if node not in self._nodes or self._nodes[node].finalized < before.get(node, 0) + blocks
+        ]
+        if behind:
+            raise InvariantViolated(
+                Invariant.PROGRESS, f"{within_ms} ms after the last fault, {blocks} more expected: {', '.join(behind)}"
+            )
