@@ -21,8 +21,9 @@ def parse_amount(text: str) -> int:
         raise BadInput(f"{text!r} is not an amount", "write it like 1eth, 0.5eth, 20gwei or 7 (wei)")
     # exact: Decimal's default precision of 28 digits would round large amounts
     whole, _, fraction = found[1].replace("_", "").partition(".")
-    numerator = int(whole + fraction) * _UNITS[found[2]]
-    wei, rest = divmod(numerator, 10 ** len(fraction))
+    numerator: int = int(whole + fraction) * _UNITS[found[2]]
+    scale: int = 10 ** len(fraction)
+    wei, rest = divmod(numerator, scale)
     if rest:
         raise BadInput(f"{text!r} is not a whole number of wei", "use fewer decimals or a larger unit")
     if wei > U256_MAX:

@@ -1,0 +1,103 @@
+"""The command tree. A command's module is imported when the command is used, so that each stays quick."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+VERSION: Final = "0.1"
+
+# name -> (module, what it does); the order is the order of help
+_COMMANDS: Final = {
+    "up": ("lifecycle", "Start a network of nodes on this machine."),
+    "down": ("lifecycle", "Stop a network."),
+    "ls": ("lifecycle", "List networks."),
+    "demo": ("main_job", "Start four nodes, run real contracts, show that all agree."),
+    "status": ("inspection", "Show where every node stands."),
+    "logs": ("inspection", "Show the nodes' logs."),
+    "accounts": ("inspection", "List the funded accounts."),
+    "send": ("transactions", "Send ether or data."),
+    "deploy": ("contracts", "Deploy a compiled contract."),
+    "call": ("contracts", "Call a contract's function."),
+    "watch": ("contracts", "Compare a contract's value on all nodes."),
+    "kill": ("processes", "Kill a node (SIGKILL)."),
+    "pause": ("processes", "Freeze a node (SIGSTOP)."),
+    "resume": ("processes", "Let a paused node go on."),
+    "restart": ("processes", "Start a node again."),
+    "env": ("inspection", "Print variables for other tools."),
+    "doctor": ("setup", "Check that this machine can run a network."),
+    "provision": ("setup", "Write configuration for containers."),
+    "completion": ("setup", "Print the shell's completion script."),
+    "version": ("setup", "Print the version."),
+}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LazyGroup(click.Group):
+    """Finds a command by name in the table above and imports only its module."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and take the command of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"network.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command, or a usage error that names the nearest one."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, _COMMANDS, n=1)
+            raise click.UsageError(
+                f"there is no command {name!r}" + (f"; did you mean {near[0]}?" if near else "; see evmesh --help"), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help from the table, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Every command has --help with examples, and --json for machine-readable output.",
+)
+@click.version_option(VERSION, "--version", prog_name="evmesh")
+def evmesh() -> None:
+    """A real Ethereum-like cluster on this machine: several nodes, one chain, one state root.
+
+    \b
+    evmesh up                                  four nodes, ten funded accounts
+    evmesh send --from 0 --to 1 --value 1eth   a transaction, followed to finality
+    evmesh demo --once                         the whole thing, judged, in one go
+    """
+
+
+def json_option(function: F) -> F:
+    """``--json``: one JSON document on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")(function)
+
+
+def network_option(function: F) -> F:
+    """``--network``: which network a command means."""
+    return click.option(
+        "--network",
+        "network_name",
+        metavar="NAME",
+        envvar="EVMESH_NETWORK",
+        help="Which network (evmesh ls lists them). Default: the latest that is running.",
+    )(function)

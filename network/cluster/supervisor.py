@@ -1,0 +1,258 @@
+"""Start a network's nodes, watch them, stop them.
+
+The supervisor is no server: all it knows is in the run directory, so any shell can stop or restart what it
+started. In the foreground it holds the fork server's pipe and reports nodes that end; detached it leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from network.cluster import process, readiness
+from network.cluster.fork_server import DEFAULT_ENTRY
+from network.cluster.observer import clients_of
+from network.cluster.process import ProcessRecord
+from network.cluster.run_directory import RunDirectory
+from network.failures import Failure, TimedOut
+
+START_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 5.0
+PEERS_SECONDS: Final = 3.0
+_LOG_TAIL_LINES: Final = 15
+
+Report = Callable[[str], None]
+
+
+class WarmServer:
+    """A fork server process: started early, so that it imports while the caller prepares files."""
+
+    def __init__(self, entry: str = DEFAULT_ENTRY) -> None:
+        # start-up output goes to a pipe that is read when starting fails
+        self._errors_read, errors_write = os.pipe()
+        os.set_blocking(self._errors_read, False)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "network.cluster.fork_server", entry],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors_write,
+            start_new_session=True,
+        )
+        os.close(errors_write)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests = self._process.stdin
+        self._replies = self._process.stdout
+        os.set_blocking(self._replies.fileno(), False)
+        self._buffer = b""
+        self._events: list[dict[str, Any]] = []
+
+    def start(self, node: str, config: Path, output: Path, log: Path) -> None:
+        """Ask for a node; ``started`` follows among the events. Raises Failure."""
+        request = {"op": "start", "node": node, "config": str(config), "output": str(output), "log": str(log)}
+        self._send(request)
+
+    def pid_of(self, node: str, seconds: float) -> int:
+        """The pid of a node that was asked for. Raises Failure, TimedOut."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for event in self._events:
+                if event["op"] == "started" and event["node"] == node:
+                    self._events.remove(event)
+                    return int(event["pid"])
+            if time.monotonic() > deadline:
+                raise TimedOut(f"{node} was not started within {seconds:g} s", "is the machine very busy?")
+            self._read(0.05)
+
+    def ended(self, wait_seconds: float = 0.0) -> list[dict[str, Any]]:
+        """Nodes that have ended since the last look: node, pid, code."""
+        self._read(wait_seconds)
+        found = [event for event in self._events if event["op"] == "exited"]
+        self._events = [event for event in self._events if event["op"] != "exited"]
+        return found
+
+    def detach(self) -> None:
+        """End the server and leave its nodes running."""
+        self._send({"op": "detach"})
+        self._close()
+
+    def close(self) -> None:
+        """End the server; nodes of it that still run are told to stop."""
+        self._close()
+
+    def _close(self) -> None:
+        for pipe in (self._requests, self._replies):
+            with contextlib.suppress(BrokenPipeError):  # it ended before us
+                pipe.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._errors_read >= 0:
+            os.close(self._errors_read)
+            self._errors_read = -1
+
+    def _send(self, message: dict[str, Any]) -> None:
+        try:
+            self._requests.write(json.dumps(message).encode() + b"\n")
+            self._requests.flush()
+        except BrokenPipeError:
+            raise self._broken() from None
+
+    def _read(self, wait_seconds: float) -> None:
+        readable, _, _ = select.select([self._replies], [], [], wait_seconds)
+        if not readable:
+            return
+        chunk = os.read(self._replies.fileno(), 65_536)
+        if not chunk:
+            raise self._broken()
+        self._buffer += chunk
+        while b"\n" in self._buffer:
+            line, self._buffer = self._buffer.split(b"\n", 1)
+            self._events.append(json.loads(line))
+
+    def _broken(self) -> Failure:
+        self._process.wait(5)
+        try:
+            errors = os.read(self._errors_read, 65_536).decode("utf-8", "replace")
+        except BlockingIOError:
+            errors = ""
+        shown = "".join(f"\n  {line}" for line in errors.splitlines()[-_LOG_TAIL_LINES:])
+        return Failure(f"the node program could not be loaded{shown}", "is evmesh installed whole? try: evmesh doctor")
+
+
+class Supervisor:
+    """Starts and stops the nodes of one run directory."""
+
+    def __init__(self, run: RunDirectory, report: Report = lambda text: None) -> None:
+        self.run = run
+        self._report = report
+        self._server: WarmServer | None = None
+
+    def start(self, server: WarmServer | None = None, nodes: Sequence[str] | None = None) -> dict[str, ProcessRecord]:
+        """Start nodes (all, unless named) and wait until each serves. On failure none of them is left running."""
+        network = self.run.network()
+        wanted = [node for node in network.nodes if nodes is None or node.name in nodes]
+        self._server = server or WarmServer()
+        records: dict[str, ProcessRecord] = {}
+        try:
+            for node in wanted:
+                self.run.output_file(node.name).unlink(missing_ok=True)  # an old ready line must not count
+                self._server.start(
+                    node.name,
+                    self.run.config_file(node.name),
+                    self.run.output_file(node.name),
+                    self.run.log_file(node.name),
+                )
+            for node in wanted:
+                pid = self._server.pid_of(node.name, START_SECONDS)
+                record = _record(self.run, node.name, pid, node.http_port, node.p2p_port)
+                records[node.name] = record
+            readiness.wait_ready(self.run, records, START_SECONDS, self._fail_on_exit)
+        except BaseException:
+            process.kill_all(records.values())
+            self._server.close()
+            self._server = None
+            raise
+        return records
+
+    def wait_connected(self) -> bool:
+        """Wait until every node has all others as peers; False where some are still missing after a while."""
+        clients = clients_of(self.run.network())
+        try:
+            return readiness.wait_peers(clients, len(clients) - 1, PEERS_SECONDS)
+        finally:
+            for client in clients:
+                client.close()
+
+    def detach(self) -> None:
+        """Leave the nodes running without us."""
+        if self._server is not None:
+            self._server.detach()
+            self._server = None
+
+    def watch(self) -> None:
+        """Report nodes that end or come back, until none runs. Ctrl-C leaves by KeyboardInterrupt."""
+        known = {name: record.pid for name, record in self.run.running().items()}
+        while True:
+            codes = {event["pid"]: event["code"] for event in (self._server.ended(0.25) if self._server else ())}
+            if self._server is None:
+                time.sleep(0.25)
+            process.reap()
+            now = {name: record.pid for name, record in self.run.running().items()}
+            for name, pid in known.items():
+                if now.get(name) != pid:
+                    self._report(f"{name} stopped{_why(codes.get(pid))}; evmesh restart {name} starts it again")
+            for name, pid in now.items():
+                if known.get(name) != pid:
+                    self._report(f"{name} is running again (pid {pid})")
+            known = now
+            if not now:
+                return
+
+    def stop(self, grace_seconds: float = STOP_SECONDS) -> list[str]:
+        """Stop every node; returns those that had to be killed."""
+        running = self.run.running()
+        killed = process.stop_all(running.values(), grace_seconds)
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        process.reap()
+        pids = {record.pid for record in killed}
+        return [name for name, record in running.items() if record.pid in pids]
+
+    def kill(self) -> None:
+        """Stop every node at once, without asking."""
+        process.kill_all(self.run.running().values())
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _fail_on_exit(self) -> None:
+        if self._server is None:
+            return
+        for event in self._server.ended():
+            raise readiness.startup_failure(
+                self.run, str(event["node"]), f"stopped while it was starting{_why(event['code'])}"
+            )
+
+
+def restart_node(run: RunDirectory, name: str, seconds: float = START_SECONDS) -> ProcessRecord:
+    """Start one node that is not running, in a process of its own. Raises Failure."""
+    node = run.node(name)
+    record = run.record(name)
+    if record is not None and record.alive:
+        raise Failure(f"{name} is running already (pid {record.pid})", f"stop it first: evmesh kill {name}")
+    run.output_file(name).unlink(missing_ok=True)
+    pid = process.spawn(process.node_command(run.config_file(name)), run.output_file(name), run.log_file(name))
+    record = _record(run, name, pid, node.http_port, node.p2p_port)
+    try:
+        readiness.wait_ready(run, {name: record}, seconds, process.reap)
+    except BaseException:
+        process.kill_all([record])
+        raise
+    return record
+
+
+def _record(run: RunDirectory, name: str, pid: int, http_port: int, p2p_port: int) -> ProcessRecord:
+    try:
+        record = process.record_of(pid, http_port, p2p_port)
+    except Failure:
+        raise readiness.startup_failure(run, name, "stopped as soon as it was started") from None
+    record.write(run.process_file(name))
+    return record
+
+
+def _why(code: int | None) -> str:
+    if code is None:
+        return ""
+    return f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"

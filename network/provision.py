@@ -1,0 +1,282 @@
+"""From a manifest to files: ports, keys, genesis and one ``node.toml`` a node.
+
+Node keys come from the machine's entropy. Validator keys come from a secret seed of the run, on another
+derivation path than the funded accounts: an account whose key the world knows must never hold a vote.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from network import genesis
+from network.accounts import VALIDATOR_PATH, Account, checksum_address, derive_accounts, seed_of
+from network.cluster import ports, run_directory
+from network.cluster.process import write_json
+from network.cluster.run_directory import NetworkFile, NodeEntry, RunDirectory
+from network.failures import BadInput, Busy, Failure
+from network.manifest import Manifest
+from node.p2p.identity import Identity
+from node.primitives.scalars import Address
+
+SEED_BYTES: Final = 32
+_SHIFT: Final = 100
+"""Distance to the next block of ports that is tried when another evmesh network has the default ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a node listens, and how others reach it."""
+
+    http_host: str
+    http_port: int
+    p2p_host: str
+    p2p_port: int
+    dial_host: str
+    """The host that peers dial: an address, or a service name inside a container network."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that JSON-RPC requests may carry."""
+
+
+def choose_places(manifest: Manifest) -> tuple[dict[str, Place], str]:
+    """A free place for every node, and a note where it is not the usual one. Raises Busy naming the holder.
+
+    Ports that were asked for are taken or refused. The default ports are given up only to another evmesh
+    network, so that two networks can run side by side and a stranger on 8545 is never hidden.
+    """
+    names = manifest.node_names()
+    http, http_note = _choose(manifest, "port", "--port")
+    p2p, p2p_note = _choose(manifest, "p2p_port", "--p2p-port", taken=set(http))
+    dial = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(manifest.host, manifest.host)
+    dial = f"[{dial}]" if ":" in dial else dial
+    places = {
+        name: Place(manifest.host, http[index], manifest.host, p2p[index], dial) for index, name in enumerate(names)
+    }
+    return places, "; ".join(note for note in (http_note, p2p_note) if note)
+
+
+def _choose(manifest: Manifest, key: str, flag: str, taken: set[int] | None = None) -> tuple[list[int], str]:
+    base: int = getattr(manifest, key)
+    fixed = [getattr(manifest.of_node(name), key) for name in manifest.node_names()]
+
+    def block(start: int) -> list[int]:
+        return [port or start + index for index, port in enumerate(fixed)]
+
+    if base == 0:
+        free = iter(ports.pick_free(manifest.host, manifest.nodes))
+        return [port or next(free) for port in fixed], ""
+    wanted = block(base)
+    if len(set(wanted) | (taken or set())) != len(wanted) + len(taken or ()):
+        raise BadInput(f"two nodes would share a port: {wanted}", f"choose another {flag}")
+    try:
+        ports.require_free(manifest.host, wanted, flag)
+        return wanted, ""
+    except Busy as busy:
+        owner = _evmesh_owner(busy)
+        if owner is None or key in manifest.given or any(fixed):
+            raise
+    for start in range(base + _SHIFT, min(base + 40 * _SHIFT, 65_000), _SHIFT):
+        if all(ports.is_free(manifest.host, port) for port in block(start)):
+            return block(start), f"{flag} {base} belongs to network {owner}, using {start}"
+    raise Busy(f"no free block of {manifest.nodes} ports above {base}", f"name one with {flag}")
+
+
+def _evmesh_owner(busy: Busy) -> str | None:
+    """The network of ours that has the port."""
+    port = busy.facts.get("port")
+    for run in run_directory.all_runs():
+        for record in run.running().values():
+            if port in (record.http_port, record.p2p_port):
+                return run.name
+    return None
+
+
+def provision(
+    manifest: Manifest, run: RunDirectory, places: Mapping[str, Place], seed: bytes | None = None
+) -> NetworkFile:
+    """Write everything that the nodes need into an empty run directory. Raises BadInput for a bad genesis file."""
+    seed = seed or secrets.token_bytes(SEED_BYTES)
+    _write_secret(run.path / "validators.seed", seed.hex())
+    names = manifest.node_names()
+    voters = dict(zip(names, derive_accounts(seed, len(names), VALIDATOR_PATH), strict=True))
+    validators = [
+        (voters[name].address, manifest.of_node(name).weight) for name in names if manifest.of_node(name).validator
+    ]
+    document = _genesis(manifest, validators)
+    write_json(run.genesis_file, document)
+    identities = {name: Identity(_new_node_key(run, name)) for name in names}
+    entries = []
+    for name in names:
+        voter = voters[name] if manifest.of_node(name).validator else None
+        if voter is not None:
+            _write_secret(run.node_dir(name) / "validator.key", voter.private_key.hex())
+        bootnodes = [
+            identities[other].dial_string(f"{places[other].dial_host}:{places[other].p2p_port}")
+            for other in names
+            if other != name
+        ]
+        run.config_file(name).write_text(_node_toml(manifest, name, places[name], bootnodes, voter), "utf-8")
+        place = places[name]
+        entries.append(
+            NodeEntry(
+                name,
+                place.http_host,
+                place.http_port,
+                place.p2p_port,
+                identities[name].node_id.hex(),
+                voter.checksummed if voter else None,
+            )
+        )
+    network = NetworkFile(
+        name=run.name,
+        chain_id=int(document["config"]["chainId"]),
+        engine=manifest.consensus,
+        block_time_ms=manifest.block_time,
+        gas_limit=genesis.number_of(document.get("gasLimit"), manifest.gas_limit),
+        base_fee=genesis.number_of(document.get("baseFeePerGas"), genesis.INITIAL_BASE_FEE),
+        genesis_timestamp=genesis.number_of(document.get("timestamp"), 0),
+        created_ms=time.time_ns() // 1_000_000,
+        mnemonic=manifest.mnemonic,
+        accounts=manifest.accounts,
+        host=manifest.host,
+        nodes=tuple(entries),
+    )
+    run.write_network(network)
+    return network
+
+
+def funded_accounts(network: NetworkFile | Manifest) -> list[Account]:
+    """The accounts of a network's mnemonic."""
+    return derive_accounts(seed_of(network.mnemonic), network.accounts)
+
+
+def genesis_balances(run: RunDirectory) -> dict[Address, int]:
+    """Wei of every account in the genesis file."""
+    try:
+        alloc = genesis.read_genesis(run.genesis_file).get("alloc", {})
+        return {
+            Address(bytes.fromhex(key.removeprefix("0x"))): genesis.number_of(account.get("balance"), 0)
+            for key, account in alloc.items()
+        }
+    except (BadInput, ValueError, AttributeError) as error:
+        raise Failure(f"{run.genesis_file} cannot be used: {error}") from None
+
+
+def _genesis(manifest: Manifest, validators: list[tuple[Address, int]]) -> dict[str, Any]:
+    accounts = funded_accounts(manifest)
+    if manifest.genesis is None:
+        return genesis.build_genesis(manifest, accounts, validators, int(time.time()))
+    # imported here: it brings the whole EVM with it, which a start without --genesis must not wait for
+    from node.chain.genesis import GenesisError, genesis_from_json
+
+    document = genesis.adopt_genesis(manifest.genesis, manifest, accounts, validators)
+    try:
+        genesis_from_json(document)  # four nodes need not start to find a mistake that we can name now
+    except GenesisError as error:
+        raise BadInput(f"{manifest.genesis}: {error}", "see README.md for what a genesis file may hold") from None
+    return document
+
+
+def _new_node_key(run: RunDirectory, name: str) -> bytes:
+    run.node_dir(name).mkdir(mode=0o700, exist_ok=True)
+    key = secrets.token_bytes(SEED_BYTES)
+    _write_secret(run.node_dir(name) / "node.key", key.hex())
+    return key
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """A new file that only its owner can read, from its first byte on."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+
+
+def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str], voter: Account | None) -> str:
+    """One node's configuration. Paths are relative to the file, so that the directory can be moved or mounted."""
+    listen_host = f"[{place.p2p_host}]" if ":" in place.p2p_host else place.p2p_host
+    own = manifest.of_node(name)
+    lines = [
+        f"# {name} of an evmesh network; run it with: python -m node --config node.toml",
+        "[node]",
+        f"name = {_string(name)}",
+        'data_dir = "."',
+        'genesis = "../genesis.json"',
+        f"log_level = {_string(own.log_level or manifest.log_level)}",
+        f"log_format = {_string(manifest.log_format)}",
+        "",
+        "[p2p]",
+        f"listen = {_string(f'{listen_host}:{place.p2p_port}')}",
+        'node_key_file = "node.key"',
+        f"bootnodes = {_list(bootnodes)}",
+        f"peers_max = {max(25, 2 * manifest.nodes)}",
+        "",
+        "[rpc]",
+        f"host = {_string(place.http_host)}",
+        f"port = {place.http_port}",
+        'cors_origins = ["*"]',
+        *([f"allowed_hosts = {_list(place.allowed_hosts)}"] if place.allowed_hosts else []),
+        "",
+        "[consensus]",
+        f"engine = {_string(manifest.consensus)}",
+        f"block_time_ms = {manifest.block_time}",
+        *(
+            [
+                f"# votes as {checksum_address(voter.address)}",
+                'validator_key_file = "validator.key"',
+            ]
+            if voter
+            else ["# no validator key: it follows"]
+        ),
+        "",
+        "[pool]",
+        "slots_max = 10000",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _string(text: str) -> str:
+    """A TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _list(texts: list[str] | tuple[str, ...]) -> str:
+    if not texts:
+        return "[]"
+    return "[\n" + "".join(f"  {_string(text)},\n" for text in texts) + "]"
+
+
+# --- containers ---------------------------------------------------------------------------------
+
+CONTAINER_HTTP_PORT: Final = 8545
+CONTAINER_P2P_PORT: Final = 30303
+
+
+def provision_containers(manifest: Manifest, folder: Path) -> NetworkFile:
+    """Files for one container a node: each finds the others by service name, each listens on the usual ports.
+
+    Writes ``folder/n0`` … with ``node.toml``, keys, and its own copy of ``genesis.json``, so that a node's folder
+    is all that its container needs to see. Folders that are provisioned already stay as they are.
+    """
+    run = RunDirectory(folder)
+    if (folder / "network.json").exists():
+        return run.network()
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = replace(manifest, host="0.0.0.0")
+    names = manifest.node_names()
+    places = {
+        name: Place("0.0.0.0", CONTAINER_HTTP_PORT, "0.0.0.0", CONTAINER_P2P_PORT, name, (name, "localhost"))
+        for name in names
+    }
+    network = provision(manifest, run, places)
+    for name in names:
+        (run.node_dir(name) / "genesis.json").write_bytes(run.genesis_file.read_bytes())
+        config = run.config_file(name)
+        config.write_text(config.read_text("utf-8").replace('"../genesis.json"', '"genesis.json"'), "utf-8")
+    return network
