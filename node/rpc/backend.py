@@ -161,7 +161,7 @@ class Pool(Protocol):
 
 
 class PeerFacts(Protocol):
-    """What one connected peer is (p2p/switch.py, PeerInfo)."""
+    """What one connected peer is (p2p/peer.py, PeerInfo)."""
 
     @property
     def node_id(self) -> bytes:
@@ -174,13 +174,13 @@ class PeerFacts(Protocol):
         ...
 
     @property
-    def address(self) -> str:
-        """``host:port``."""
+    def remote_address(self) -> str:
+        """The other end of the connection, ``host:port``."""
         ...
 
     @property
-    def direction(self) -> str:
-        """Who dialled: ``inbound`` or ``outbound``."""
+    def outbound(self) -> bool:
+        """This node dialled."""
         ...
 
     @property

@@ -58,7 +58,7 @@ def status(api: Api) -> Json:
         "chainId": to_quantity(chain.chain_id),
         "genesisHash": to_data(chain.genesis_hash),
         "engine": facts.pop("engine", None),
-        "role": facts.pop("role", None),
+        "role": facts.pop("role", None) or ("validator" if facts.get("validator") else "follower"),
         "head": _mark(chain.head),
         "safe": _mark(chain.safe),
         "finalized": _mark(chain.finalized),
@@ -66,8 +66,8 @@ def status(api: Api) -> Json:
             {
                 "id": peer.node_id.hex(),
                 "name": peer.name,
-                "address": peer.address,
-                "direction": peer.direction,
+                "address": peer.remote_address,
+                "direction": "outbound" if peer.outbound else "inbound",
                 "score": peer.score,
             }
             for peer in backend.peers()

@@ -106,8 +106,8 @@ def genesis_json(**config: Any) -> dict[str, Any]:
 class Peer:
     node_id: bytes = b"\x01" * 32
     name: str = "n1"
-    address: str = "127.0.0.1:30304"
-    direction: str = "outbound"
+    remote_address: str = "127.0.0.1:30304"
+    outbound: bool = True
     score: float = 1.5
 
 
@@ -192,7 +192,9 @@ class Devnet:
             on.hash, attributes, list(self.pool.candidates()), self.clock.monotonic_ms() + 60_000
         )
         made = built.block.hash
-        await self.chain.forkchoice_updated(made, made if parent is None else self.chain.safe.hash, self.chain.finalized.hash, {})
+        await self.chain.forkchoice_updated(
+            made, made if parent is None else self.chain.safe.hash, self.chain.finalized.hash, {}
+        )
         return made
 
     async def finalize(self) -> None:

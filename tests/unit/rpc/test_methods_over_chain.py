@@ -110,7 +110,12 @@ async def test_state_reads_at_blocks(busy: Any, rpc: Any) -> None:
     assert await busy.ask("eth_getTransactionCount", sender, "0x0") == "0x0"
     assert await busy.ask("eth_getTransactionCount", sender) == "0x3"
     block_hash = (await busy.ask("eth_getBlockByNumber", "0x0", False))["hash"]
-    for form in (block_hash, {"blockHash": block_hash}, {"blockNumber": "0x0"}, {"blockHash": block_hash, "requireCanonical": True}):
+    for form in (
+        block_hash,
+        {"blockHash": block_hash},
+        {"blockNumber": "0x0"},
+        {"blockHash": block_hash, "requireCanonical": True},
+    ):
         assert await busy.ask("eth_getTransactionCount", sender, form) == "0x0"
     assert (await busy.error("eth_getBalance", sender, "0x99"))["message"] == "header not found"
     assert (await busy.error("eth_getBalance", sender, "0x" + "99" * 32))["code"] == -32000
@@ -142,7 +147,9 @@ async def test_call_and_errors(busy: Any, rpc: Any) -> None:
     emitter, reverter = "0x" + rpc.EMITTER.hex(), "0x" + rpc.REVERTER.hex()
     word = "0x" + (5).to_bytes(32, "big").hex()
     assert await busy.ask("eth_call", {"to": emitter, "data": word}) == word
-    assert await busy.ask("eth_call", {"to": emitter, "data": word, "input": word, "chainId": hex(7331)}, "latest") == word
+    assert (
+        await busy.ask("eth_call", {"to": emitter, "data": word, "input": word, "chainId": hex(7331)}, "latest") == word
+    )
     assert await busy.ask("eth_call", {"to": "0x" + "99" * 20}, "pending") == "0x"
     assert await busy.ask("eth_call", {"data": "0x60aa5f5260205ff3"}, "latest") == "0x" + "aa".zfill(64)
     reason = "0x08c379a0" + "20".zfill(64) + "4".zfill(64) + b"nope".hex().ljust(64, "0")
@@ -152,7 +159,9 @@ async def test_call_and_errors(busy: Any, rpc: Any) -> None:
     assert error == {"code": 3, "message": "execution reverted", "data": "0x12345678"}
     assert (await busy.error("eth_call", {"to": reverter}))["data"] == "0x"
     panic = "0x4e487b71" + "1".zfill(64)
-    assert (await busy.error("eth_call", {"to": reverter, "input": panic}))["message"] == "execution reverted: assert(false)"
+    assert (await busy.error("eth_call", {"to": reverter, "input": panic}))[
+        "message"
+    ] == "execution reverted: assert(false)"
     assert (await busy.error("eth_estimateGas", {"to": reverter, "input": reason}))["code"] == 3
     error = await busy.error("eth_call", {"to": "0x" + rpc.LOOPER.hex(), "gas": "0x186a0"})
     assert error == {"code": -32000, "message": "out of gas"}
@@ -264,7 +273,9 @@ async def test_already_known_and_underpriced(devnet: Any) -> None:
     assert error["message"] == "replacement transaction underpriced"
 
 
-@pytest.mark.parametrize("raw", ["0x", "0xdeadbeef", "0x02c0", "0xc0", "0x7f01", "0xf800", "0x03c0", "0x03f8", "0x04" + "c1" * 60])
+@pytest.mark.parametrize(
+    "raw", ["0x", "0xdeadbeef", "0x02c0", "0xc0", "0x7f01", "0xf800", "0x03c0", "0x03f8", "0x04" + "c1" * 60]
+)
 async def test_garbage_transactions_are_refused(devnet: Any, raw: str) -> None:
     error = await devnet.error("eth_sendRawTransaction", raw)
     assert error["code"] in (-32000, -32602)
