@@ -27,6 +27,8 @@ class P2PSettings:
     """Where peers find this node, and where it looks for them."""
 
     listen: str = "127.0.0.1:30303"
+    advertise: str = ""
+    """Where others should dial us when that is not where we listen (a container, a proxy)."""
     node_key_file: str = ""
     bootnodes: tuple[str, ...] = ()
     peers_max: int = 25
@@ -166,6 +168,11 @@ def _checked(config: NodeConfig, origin: str, base: Path | None) -> NodeConfig:
         split_address(config.p2p.listen)
     except ValueError as error:
         raise ConfigError(f"{origin}: p2p.listen: {error}") from None
+    if config.p2p.advertise:
+        try:
+            split_address(config.p2p.advertise)
+        except ValueError as error:
+            raise ConfigError(f"{origin}: p2p.advertise: {error}") from None
     if len(config.consensus.extra_data.encode()) > 32:
         raise ConfigError(f"{origin}: consensus.extra_data: at most 32 bytes stand in a header")
     if base is None:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from node.primitives.scalars import Hash32
+from node.primitives.scalars import Address, Hash32
 from node.state.commit import CommitResult
 from node.types.blocks import Block, Header
 from node.types.receipts import Receipt
@@ -25,6 +25,8 @@ class Candidate:
     block: Block
     receipts: tuple[Receipt, ...]
     commit: CommitResult
+    changed: tuple[Address, ...]
+    """Every account that the block touched for good."""
 
 
 class Candidates:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from node.primitives.scalars import Address
 from node.types.blocks import Block, Header
 
 
@@ -19,6 +20,8 @@ class NewHead:
     header: Header
     added: tuple[Block, ...]
     removed: tuple[Block, ...]
+    changed: tuple[Address, ...] | None = None
+    """Every account whose nonce, balance, code or storage differs; None where that is not at hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from node.chain.candidates import Candidates
 from node.chain.feed import Feed, Finalized, NewHead
 from node.chain.store import ChainStore
-from node.primitives.scalars import Hash32
+from node.primitives.scalars import Address, Hash32
 from node.runtime.runtime import Runtime
 from node.storage.database import Batch
 from node.types.blocks import Block, Header
@@ -55,6 +55,7 @@ class Head:
             raise ForkchoiceError(f"a reorganisation would undo finalized block {self.finalized.number}")
 
         batch = Batch()
+        changed: dict[Address, None] | None = None if removed else {}
         for block in removed:
             self._store.stage_uncanonical(batch, block)
         for block in added:
@@ -62,6 +63,10 @@ class Head:
             if candidate is not None:
                 self._store.stage_state(batch, candidate.commit.nodes, candidate.commit.codes)
                 self._store.stage_block(batch, block, candidate.receipts)
+                if changed is not None:
+                    changed.update(dict.fromkeys(candidate.changed))
+            else:
+                changed = None
             self._store.stage_canonical(batch, block)
         for block_hash, seal in seals.items():
             self._store.stage_seal(batch, block_hash, seal)
@@ -76,7 +81,8 @@ class Head:
             self._candidates.remove(block.hash)
         self._candidates.prune(finalized.number)
         if added or removed:
-            self._feed.publish(NewHead(head, tuple(added), tuple(removed)))
+            news = NewHead(head, tuple(added), tuple(removed), None if changed is None else tuple(changed))
+            self._feed.publish(news)
         if news_final:
             self._feed.publish(Finalized(finalized))
 

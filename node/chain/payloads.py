@@ -84,7 +84,7 @@ class Payloads:
             self._views.block_hashes(parent),
             self._views.nodes,
         )
-        return Candidate(block, result.receipts, result.commit)
+        return Candidate(block, result.receipts, result.commit, tuple(result.diff.accounts))
 
     async def build(
         self, parent_hash: Hash32, attributes: PayloadAttributes, candidates: Sequence[Transaction], deadline_ms: int
@@ -94,7 +94,8 @@ class Payloads:
         if parent is None:
             raise UnknownParent(f"0x{parent_hash.hex()}")
         built = await self._runtime.workers.run(self._build, parent, attributes, candidates, deadline_ms)
-        self._candidates.add(Candidate(built.block, built.result.receipts, built.result.commit))
+        result = built.result
+        self._candidates.add(Candidate(built.block, result.receipts, result.commit, tuple(result.diff.accounts)))
         return built
 
     def _build(
