@@ -127,8 +127,7 @@ class Journal:
             except DamagedLog as error:
                 if index + 1 < len(entries):
                     return f"consensus log record {sequence}: {error}, and more records follow"
-                self._stale.append(sequence)
-                self._next = sequence + 1
+                self._next = sequence  # the next record takes its place
                 break
             records.append(record)
             self._sequences.append((sequence, record.height))

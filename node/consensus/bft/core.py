@@ -96,7 +96,7 @@ class BftEngine:
         self._at = Moment(0, 0)
         self._machine: RoundMachine | None = None
         self._watch_only = ""
-        self._new_log = False
+        self._listening = False
         self._silent_through = 0
         self._start_ms = 0
         self._last_decided_ms = 0
@@ -236,7 +236,7 @@ class BftEngine:
 
     def _on_started(self, event: Started) -> None:
         self._watch_only = event.watch_only
-        self._new_log = event.new_log
+        self._listening = event.new_log
         if event.watch_only:
             self._emit(Note("watching only", {"why": event.watch_only}, "error"))
             self._me = None
@@ -275,6 +275,7 @@ class BftEngine:
         if not machine.started:
             self._start_ms = min(self._start_ms, self._at.monotonic_ms)
             self._emit(CancelTimer(TimerKey("start", machine.height)))
+            self._listening = False
             machine.start()
 
     def _after(self) -> None:
@@ -380,8 +381,11 @@ class BftEngine:
             self._decided_ahead.setdefault(decided.block.number, decided)
 
     def _break_silence(self, network_height: int) -> None:
-        """A key whose log is new must not vote where an older log may have voted already."""
-        if self._new_log and network_height > self.height and network_height > self._silent_through:
+        """A key whose log is new must not vote where an older, lost log may have voted already.
+
+        Judged by what is heard between boot and the first start: later the network has moved on by itself.
+        """
+        if self._listening and network_height > self.height and network_height > self._silent_through:
             self._silent_through = network_height
             if self._me is not None and self._me in self.validators:
                 facts = {"through": network_height, "why": "the consensus log is new but the network is not"}
