@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self, TypeVar
 
 from network.faults.link_policy import NS_PER_MS, LinkPolicy
+from network.invariants import InvariantViolated
 from network.simulator.clocks import START_WALL_MS, SkewedClock
 from network.simulator.disk import SimulatedDatabase, SimulatedDisk
 from network.simulator.entropy import seeded_entropy, seeded_random
@@ -238,13 +239,19 @@ class World:
         self._raise_failures()
         return task.result()
 
+    def fail(self, error: BaseException) -> None:
+        """End the run with this error, at the next move of the clock."""
+        self._failures.append(error)
+
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception") or RuntimeError(str(context.get("message")))
-        self._failures.append(error)
+        self.fail(error)
 
     def _raise_failures(self) -> None:
         if self._failures:
             failures, self._failures = self._failures, []
+            if isinstance(failures[0], InvariantViolated):
+                raise failures[0]
             newest = "\n".join(list(self.trace.newest)[-20:])
             raise ProgramFailed(f"{failures[0]!r} (seed {self.seed}); trace ends with\n{newest}") from failures[0]
 
