@@ -137,6 +137,8 @@ class Supervisor:
         self.run = run
         self._report = report
         self._server: WarmServer | None = None
+        self.watching = False
+        """Whether ``watch`` has taken note of what runs."""
 
     def start(self, server: WarmServer | None = None, nodes: Sequence[str] | None = None) -> dict[str, ProcessRecord]:
         """Start nodes (all, unless named) and wait until each serves. On failure none of them is left running."""
@@ -183,6 +185,7 @@ class Supervisor:
     def watch(self) -> None:
         """Report nodes that end or come back, until none runs. Ctrl-C leaves by KeyboardInterrupt."""
         known = {name: record.pid for name, record in self.run.running().items()}
+        self.watching = True
         while True:
             codes = {event["pid"]: event["code"] for event in (self._server.ended(0.25) if self._server else ())}
             if self._server is None:

@@ -1,5 +1,7 @@
 """The ABI codec against eth-abi, and its refusals."""
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,10 +65,8 @@ def test_encodes_and_decodes_as_eth_abi(pairs):
     st.binary(max_size=300), st.sampled_from(["string", "uint256[]", "(bytes,string[])", "uint8[][]", "uint256[0][]"])
 )
 def test_hostile_data_is_refused_or_decoded_never_a_crash(data, kind):
-    try:
+    with contextlib.suppress(abi.AbiError):
         abi.decode([kind], data)
-    except abi.AbiError:
-        pass
 
 
 @pytest.mark.parametrize("text", ["uint7", "uint264", "bytes33", "bytes0", "foo", "uint256[x]", "(uint256", "function"])
