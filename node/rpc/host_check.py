@@ -14,6 +14,8 @@ def host_name(header: str) -> str:
     text = header.strip().lower()
     if text.startswith("["):
         return text[1:].partition("]")[0]
+    if text.count(":") > 1:
+        return text
     name, separator, port = text.rpartition(":")
     return name if separator and port.isdigit() else text
 

@@ -192,9 +192,8 @@ class Devnet:
             on.hash, attributes, list(self.pool.candidates()), self.clock.monotonic_ms() + 60_000
         )
         made = built.block.hash
-        await self.chain.forkchoice_updated(
-            made, made if parent is None else self.chain.safe.hash, self.chain.finalized.hash, {}
-        )
+        finalized = self.chain.finalized.hash
+        await self.chain.forkchoice_updated(made, made if parent is None else finalized, finalized, {})
         return made
 
     async def finalize(self) -> None:
