@@ -19,8 +19,8 @@ from node.state.commit import CommitResult, commit
 from node.state.diff import StateDiff
 from node.state.journal import JournaledState
 from node.state.view import StateView
-from node.trie.ordered_root import ordered_root
 from node.trie.nodes import NodeSource
+from node.trie.ordered_root import ordered_root
 from node.types.blocks import Block, Header
 from node.types.invalid import BlockReason, InvalidBlock, InvalidTransaction
 from node.types.receipts import Receipt
@@ -64,8 +64,7 @@ def apply_block(
                 BlockReason.INVALID_TRANSACTION,
                 index=index,
                 transaction=tx.hash,
-                problem=refusal.reason.value,
-                **{f"tx_{name}": value for name, value in refusal.facts.items()},
+                problem=str(refusal),
             ) from refusal
     executed = run.finish(block.withdrawals)
     # Before the commit: the cheap comparisons spare the tries where the block lies.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from node.crypto.hashes import keccak256
@@ -27,6 +28,7 @@ class Log:
         return [self.address, list(self.topics), self.data]
 
 
+@lru_cache(maxsize=4096)
 def bloom_bits(entry: bytes) -> int:
     """The three bits that one address or topic sets, as a 2048-bit number (M3:2048)."""
     digest = keccak256(entry)
