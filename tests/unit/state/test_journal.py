@@ -433,6 +433,19 @@ def test_the_end_of_a_transaction_can_be_undone(journal: JournaledState) -> None
     assert (journal.code(C), journal.storage(C, 1), journal.balance(A)) == (CODE, 10, 100)
 
 
+def test_original_storage_survives_an_undone_clearing(journal: JournaledState) -> None:
+    journal.set_storage(C, 1, 5)
+    middle = journal.checkpoint()
+    journal.self_destruct(C, A, only_created=False)
+    journal.end_transaction()
+    assert (journal.storage(C, 1), journal.original_storage(C, 1)) == (0, 0)
+    journal.rollback(middle)
+    assert (journal.storage(C, 1), journal.original_storage(C, 1)) == (5, 10)
+    journal.end_transaction()
+    journal.begin_transaction()
+    assert journal.original_storage(C, 1) == 5
+
+
 def test_a_checkpoint_of_an_earlier_transaction_is_our_mistake(journal: JournaledState) -> None:
     journal.touch(A)
     old = journal.checkpoint()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from node.storage import lmdb_pages
 from node.storage.database import Batch, DatabaseCorrupt, DatabaseError, DatabaseLocked
 from node.storage.lmdb_database import LmdbDatabase
 
@@ -57,6 +58,27 @@ def test_a_durable_batch_over_pending_keys_wins(tmp_path: Path) -> None:
         database.write(batch_of({b"a": b"old", b"b": b"kept"}), durable=False)
         database.write(batch_of({b"a": b"new"}), durable=True)
         assert database.get_many([b"a", b"b"]) == [b"new", b"kept"]
+
+
+def test_no_reader_sees_half_of_a_durable_batch_over_pending_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between LMDB's commit and the emptying of what is pending, a reader sees both layers."""
+    seen: list[list[bytes | None]] = []
+    extend = lmdb_pages.extend_to_last_page
+
+    def looked(directory: Path, environment: object) -> None:
+        extend(directory, environment)
+        seen.append(database.get_many([b"a", b"b"]))
+        seen.append([value for _, value in database.iterate(b"")])
+
+    with LmdbDatabase(tmp_path) as database:
+        database.write(batch_of({b"a": b"0", b"b": b"0"}), durable=True)
+        database.write(batch_of({b"a": b"1"}), durable=False)
+        monkeypatch.setattr(lmdb_pages, "extend_to_last_page", looked)
+        database.write(batch_of({b"a": b"2", b"b": b"2"}), durable=True)
+    assert seen
+    assert all(both in ([b"1", b"0"], [b"2", b"2"]) for both in seen)
 
 
 def test_undurable_batches_do_not_pile_up(tmp_path: Path) -> None:
