@@ -1,0 +1,73 @@
+"""Puts one engine, its codec, log and signer behind a driver. What the roof calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from node.consensus.bft.codec import BftCodec
+from node.consensus.bft.core import BftEngine, BftSettings
+from node.consensus.bft.messages import ChainDomain, decode
+from node.consensus.bft.round_machine import Timeouts
+from node.consensus.doors import ChainDoor, PoolDoor
+from node.consensus.driver import ConsensusDriver, ProposerSettings, SwitchDoor
+from node.consensus.instant import InstantEngine, SoloCodec
+from node.consensus.journal import Journal
+from node.consensus.signer import Secp256k1Key, Signer
+from node.consensus.validators import ValidatorSet
+from node.primitives.scalars import ZERO_ADDRESS
+from node.runtime.runtime import Runtime
+from node.storage.database import Database
+from node.telemetry.logs import Log
+
+
+def bft_codec(domain: ChainDomain, validators: ValidatorSet) -> BftCodec:
+    """Wire, signatures and seals of a bft chain; sync and the driver share one."""
+    return BftCodec(domain, validators)
+
+
+def bft_driver(
+    domain: ChainDomain,
+    validators: ValidatorSet,
+    codec: BftCodec,
+    chain: ChainDoor,
+    pool: PoolDoor,
+    switch: SwitchDoor,
+    database: Database,
+    runtime: Runtime,
+    log: Log,
+    private_key: bytes | None,
+    block_time_ms: int,
+    proposer: ProposerSettings | None = None,
+    timeouts: Timeouts | None = None,
+    adopt_missing_log: bool = False,
+) -> ConsensusDriver:
+    """A validator (with a key of the set) or a follower. Blocks pay the validator unless told otherwise."""
+    settings = BftSettings(block_time_ms=block_time_ms, timeouts=timeouts or Timeouts())
+    jitter_seed = int.from_bytes(runtime.entropy(8), "big")
+    proposer = proposer or ProposerSettings()
+    key = Secp256k1Key(private_key) if private_key is not None else None
+    if key is None or key.address not in validators:
+        if key is not None:
+            log.warning("the validator key is not in this chain's validator set; following only", address=key.address)
+        engine = BftEngine(validators, None, settings, jitter_seed)
+        return ConsensusDriver(engine, codec, chain, pool, switch, runtime, log, proposer=proposer)
+    head_number = chain.head.number
+    journal = Journal(database, domain.genesis_hash, key.address, head_number, adopt_missing_log)
+    signer = Signer(key, domain, journal, decode, head_number)
+    if proposer.fee_recipient == ZERO_ADDRESS:
+        proposer = replace(proposer, fee_recipient=key.address)
+    engine = BftEngine(validators, key.address, settings, jitter_seed)
+    return ConsensusDriver(engine, codec, chain, pool, switch, runtime, log, signer, journal, proposer)
+
+
+def instant_driver(
+    chain: ChainDoor,
+    pool: PoolDoor,
+    runtime: Runtime,
+    log: Log,
+    block_time_ms: int = 0,
+    proposer: ProposerSettings | None = None,
+) -> ConsensusDriver:
+    """A network of one. ``block_time_ms`` 0: a block only when there is work."""
+    engine = InstantEngine(block_time_ms)
+    return ConsensusDriver(engine, SoloCodec(), chain, pool, None, runtime, log, proposer=proposer)
