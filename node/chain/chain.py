@@ -14,7 +14,7 @@ from node.chain.feed import Feed
 from node.chain.genesis import Genesis
 from node.chain.head import Head
 from node.chain.logs import FoundLog, LogFilter, logs_of_block, search_logs
-from node.chain.payloads import Payloads, PayloadStatus
+from node.chain.payloads import KnownTransaction, Payloads, PayloadStatus
 from node.chain.store import ChainStore, CorruptDatabase
 from node.chain.views import Views
 from node.evm.machine import VirtualMachine
@@ -38,7 +38,16 @@ class WrongGenesis(RuntimeError):
 class Chain:
     """What this node knows and holds as head."""
 
-    def __init__(self, database: Database, genesis: Genesis, vm: VirtualMachine, runtime: Runtime, log: Log) -> None:
+    def __init__(
+        self,
+        database: Database,
+        genesis: Genesis,
+        vm: VirtualMachine,
+        runtime: Runtime,
+        log: Log,
+        known_transaction: KnownTransaction = lambda transaction_hash: None,
+    ) -> None:
+        """Raises WrongGenesis or CorruptDatabase. ``known_transaction``: where senders may be recovered already."""
         self.genesis = genesis
         self.chain_id = genesis.chain_id
         self.schedule = genesis.schedule
@@ -50,7 +59,9 @@ class Chain:
         self._candidates = Candidates()
         self._views = Views(self.store, self._candidates)
         self._head = Head(self.store, self._candidates, self.feed, runtime, marks)
-        self._payloads = Payloads(self.chain_id, self.schedule, vm, self.store, self._candidates, self._views, runtime)
+        self._payloads = Payloads(
+            self.chain_id, self.schedule, vm, self.store, self._candidates, self._views, runtime, known_transaction
+        )
         self._turn = asyncio.Lock()  # the three verbs share candidates: one at a time
 
     # --- the three verbs ---

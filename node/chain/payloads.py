@@ -6,7 +6,7 @@ build_payload: build_block in a worker -> candidate (never executed twice)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from node.chain.candidates import Candidate, Candidates
@@ -21,6 +21,9 @@ from node.runtime.runtime import Runtime
 from node.types.blocks import Block, Header
 from node.types.invalid import InvalidBlock, InvalidTransaction
 from node.types.transactions import Transaction
+
+KnownTransaction = Callable[[bytes], Transaction | None]
+"""Looks a transaction up by hash where its sender may be recovered already (the pool)."""
 
 
 class UnknownParent(LookupError):
@@ -49,6 +52,7 @@ class Payloads:
         candidates: Candidates,
         views: Views,
         runtime: Runtime,
+        known_transaction: KnownTransaction,
     ) -> None:
         self._chain_id = chain_id
         self._schedule = schedule
@@ -57,6 +61,7 @@ class Payloads:
         self._candidates = candidates
         self._views = views
         self._runtime = runtime
+        self._known_transaction = known_transaction
 
     async def execute(self, block: Block) -> PayloadStatus:
         """Execute ``block`` on its parent's state and compare every header field."""
@@ -74,6 +79,10 @@ class Payloads:
         return PayloadStatus(valid=True)
 
     def _execute(self, block: Block, parent: Header) -> Candidate:
+        for tx in block.transactions:
+            known = self._known_transaction(tx.hash)
+            if known is not None:
+                tx.adopt_sender(known)
         result = apply_block(
             block,
             parent,

@@ -149,6 +149,12 @@ class Transaction:
                 raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s) from error
         return self._sender[0]
 
+    def adopt_sender(self, twin: Transaction) -> None:
+        """Take over the sender that ``twin`` has recovered; it must be the same transaction (equal hashes)."""
+        if twin._sender and not self._sender:
+            assert twin.hash == self.hash, "the sender of another transaction"
+            self._sender.append(twin._sender[0])
+
     def signed_by(self, private_key: bytes) -> Transaction:
         """This transaction with the signature of ``private_key``."""
         y_parity, r, s = secp256k1.sign(self.signing_hash(), private_key)

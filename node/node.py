@@ -1,0 +1,252 @@
+"""The roof: one node, built from the ground up out of every room, started and stopped as one.
+
+The world comes in by the constructor (runtime, database), so that the simulator can build the same node
+over virtual time and a disk that forgets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from node.chain.chain import Chain
+from node.chain.feed import NewHead, News
+from node.chain.genesis import Genesis
+from node.config import ConfigError, NodeConfig
+from node.consensus.assembly import ChainIdentity, bft_codec, bft_driver, instant_driver
+from node.consensus.driver import ConsensusDriver, ProposerSettings
+from node.consensus.engine import Engine
+from node.consensus.validators import Validator, ValidatorSet
+from node.evm.interpreter import Interpreter
+from node.execution.fees import base_fee, blob_base_fee, excess_blob_gas
+from node.p2p.identity import Identity
+from node.p2p.peer_set import P2PConfig
+from node.p2p.switch import Switch
+from node.primitives.hexadecimal import HexError, from_data
+from node.primitives.scalars import ZERO_ADDRESS, Address
+from node.protocols import status
+from node.protocols.serving import DecidedBlocks
+from node.protocols.sync import Sync
+from node.protocols.transactions import TransactionExchange
+from node.rpc.backend import Backend, RpcLimits
+from node.rpc.server import ServerConfig
+from node.rpc.service import RpcService
+from node.runtime.runtime import Runtime
+from node.runtime.task_scope import TaskScope
+from node.storage.database import Database
+from node.telemetry.logs import Log
+from node.telemetry.metrics import Metrics
+from node.txpool.pool import NextBlock, PoolConfig, TxPool
+from node.types.blocks import Header
+
+VERSION: Final = "0.1.0"
+CLIENT: Final = f"evmesh/{VERSION}"
+
+WrapEngine = Callable[[Engine], Engine]
+
+
+class Node:
+    """``start`` brings it up, ``wait_failed`` returns when something broke, ``stop`` takes it down."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        genesis: Genesis,
+        runtime: Runtime,
+        database: Database,
+        log: Log,
+        node_key: bytes,
+        validator_key: bytes | None,
+        wrap_engine: WrapEngine = lambda engine: engine,
+        listen_http: bool = True,
+    ) -> None:
+        """Raises ConfigError, WrongGenesis or CorruptDatabase; nothing is listening yet."""
+        check_engine(config, genesis)
+        self.config = config
+        self.log = log
+        self._runtime = runtime
+        self._database = database
+        self._listen_http = listen_http
+        self.pool = TxPool(
+            PoolConfig(slots_max=config.pool.slots_max, sender_slots_max=config.pool.slots_per_sender),
+            genesis.chain_id,
+        )
+        vm = Interpreter()
+        self.chain = Chain(database, genesis, vm, runtime, log, known_transaction=self.pool.get)
+        chain_status = status.Status(
+            status.ChainIdentity(genesis.chain_id, self.chain.genesis_hash, genesis.rules_hash()),
+            config.node.name,
+            CLIENT,
+            lambda: (self.chain.head.number, self.chain.head.hash),
+        )
+        self.switch = Switch(
+            P2PConfig(
+                listen_address=config.p2p.listen,
+                advertise_address=config.p2p.advertise,
+                bootnodes=config.p2p.bootnodes,
+                peers_max=config.p2p.peers_max,
+            ),
+            Identity(node_key),
+            runtime,
+            log,
+            chain_status.hello,
+            chain_status.check_hello,
+        )
+        self._transactions = TransactionExchange(self.pool, self.switch, runtime, log)
+        self._blocks: DecidedBlocks | None = None
+        self._sync: Sync | None = None
+        self.driver = self._build_consensus(genesis, validator_key, wrap_engine)
+        self.chain.feed.subscribe(self._on_news)
+        self._follow_head(NewHead(self.chain.head, (), ()))
+        self.pool.on_added.append(lambda tx, local: self.driver.pool_has_work())
+        metrics = Metrics()
+        self.rpc = RpcService(
+            Backend(
+                chain=self.chain,
+                pool=self.pool,
+                peers=self.switch.peers,
+                consensus=self.driver,
+                vm=vm,
+                runtime=runtime,
+                log=log,
+                name=config.node.name,
+                version=VERSION,
+                health=self._health,
+                limits=RpcLimits(gas_cap=config.rpc.gas_cap),
+            ),
+            ServerConfig(
+                host=config.rpc.host,
+                port=config.rpc.port,
+                cors_origins=config.rpc.cors_origins,
+                allowed_hosts=config.rpc.allowed_hosts,
+            ),
+            metrics,
+        )
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    # --- building ---
+
+    def _build_consensus(self, genesis: Genesis, key: bytes | None, wrap_engine: WrapEngine) -> ConsensusDriver:
+        rules = genesis.consensus
+        settings = self.config.consensus
+        block_time_ms = settings.block_time_ms or rules.block_time_ms
+        proposer = ProposerSettings(
+            fee_recipient=_address(settings.fee_recipient),
+            extra_data=settings.extra_data.encode() or CLIENT.encode(),
+            gas_limit=settings.gas_limit or genesis.gas_limit,
+        )
+        if rules.engine == "instant":
+            return instant_driver(self.chain, self.pool, self._runtime, self.log, settings.block_time_ms, proposer)
+        validators = ValidatorSet(Validator(one.address, one.weight) for one in rules.validators)
+        identity = ChainIdentity(genesis.chain_id, self.chain.genesis_hash)
+        codec = bft_codec(identity, validators)
+        driver = bft_driver(
+            identity,
+            validators,
+            codec,
+            self.chain,
+            self.pool,
+            self.switch,
+            self._database,
+            self._runtime,
+            self.log,
+            key,
+            block_time_ms,
+            proposer,
+        )
+        driver.engine = wrap_engine(driver.engine)
+        self._blocks = DecidedBlocks(self.chain, codec, self.switch)
+        self._sync = Sync(self.chain, codec, driver, self.switch, self._runtime, self.log)
+        return driver
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Join the network, then answer clients. Raises OSError (PortBusy for HTTP) when an address is taken."""
+        await self.switch.start()
+        try:
+            if self._listen_http:
+                await self.rpc.start()
+        except BaseException:
+            await self.switch.stop()
+            raise
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="node")
+
+    async def _run(self) -> None:
+        async with TaskScope("node") as scope:
+            scope.spawn(self.driver.run(), "consensus")
+            if self._sync is not None:
+                scope.spawn(self._sync.run(), "sync")
+            scope.spawn(self.switch.wait_stopped(), "p2p")
+            self._transactions.start(scope)
+            await self._stopping.wait()
+
+    async def wait_failed(self) -> None:
+        """Returns when the node has stopped by itself; raises what broke it."""
+        assert self._task is not None, "not started"
+        await asyncio.shield(self._task)
+
+    async def stop(self) -> None:
+        """Stop taking requests, leave the network, close the database. Idempotent."""
+        await self.rpc.stop()
+        self._stopping.set()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.switch.stop()
+        self._runtime.workers.close()
+        self._database.close()
+
+    # --- news ---
+
+    def _on_news(self, news: News) -> None:
+        if isinstance(news, NewHead):
+            self._follow_head(news)
+
+    def _follow_head(self, news: NewHead) -> None:
+        header = news.header
+        spec = self.chain.next_spec(header, header.timestamp + 1)
+        excess = excess_blob_gas(header, spec)
+        self.pool.on_new_head(
+            self.chain.view_at(header),
+            spec,
+            NextBlock(
+                base_fee=base_fee(header),
+                gas_limit=header.gas_limit,
+                blob_base_fee=0 if excess is None or spec.blobs is None else blob_base_fee(excess, spec.blobs),
+            ),
+            included=(tx for block in news.added for tx in block.transactions),
+            reverted=(tx for block in reversed(news.removed) for tx in block.transactions),
+            changed=news.changed,
+        )
+
+    def _health(self) -> str | None:
+        if self._task is None:
+            return "starting"
+        return "stopping" if self._stopping.is_set() or self._task.done() else None
+
+    @property
+    def head(self) -> Header:
+        """The head of this node's chain."""
+        return self.chain.head
+
+
+def check_engine(config: NodeConfig, genesis: Genesis) -> None:
+    """Whether the operator's engine is the network's. Raises ConfigError."""
+    wanted, rules = config.consensus.engine, genesis.consensus
+    if wanted and wanted != rules.engine:
+        raise ConfigError(f"consensus.engine is {wanted!r}, but the genesis file's network runs {rules.engine!r}")
+    if rules.engine == "bft" and not rules.validators:
+        raise ConfigError(
+            "the genesis file names no validators: add config.evmesh.validators, or use engine instant for one node"
+        )
+
+
+def _address(text: str) -> Address:
+    if not text:
+        return ZERO_ADDRESS
+    try:
+        return Address(from_data(text, 20))
+    except HexError as error:
+        raise ConfigError(f"consensus.fee_recipient: {error}") from None
