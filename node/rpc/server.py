@@ -1,6 +1,6 @@
-"""HTTP: POST / (JSON-RPC), GET /health, GET /metrics, and what else the roof mounts. The room's only socket.
+"""HTTP: POST / (JSON-RPC), WebSocket at / and /ws, GET /health, GET /metrics, and what else the roof mounts.
 
-aiohttp's low-level server (no router, no application): one handler, a dictionary of paths.
+The room's only socket. aiohttp's low-level server (no router, no application): one handler, a dictionary of paths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ SHUTDOWN_SECONDS: Final = 2.0
 KEEPALIVE_SECONDS: Final = 75.0
 BACKLOG: Final = 512
 
+WEBSOCKET_PATHS: Final = ("/", "/ws")
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _wants_websocket(request: web.BaseRequest) -> bool:
+    return request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"
 
 
 class PortBusy(OSError):
@@ -61,8 +67,10 @@ class RpcServer:
         health: Callable[[], Health],
         metrics: Callable[[], bytes],
         routes: Mapping[tuple[str, str], Handler] | None = None,
+        websocket: Handler | None = None,
     ) -> None:
         self._config = config
+        self._websocket = websocket
         self._dispatcher = dispatcher
         self._health = health
         self._metrics = metrics
@@ -70,6 +78,7 @@ class RpcServer:
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/"): self._post,
             ("GET", "/"): self._greet,
+            ("GET", "/ws"): self._greet,
             ("GET", "/health"): self._get_health,
             ("GET", "/metrics"): self._get_metrics,
             **(routes or {}),
@@ -111,11 +120,14 @@ class RpcServer:
         self._runner = runner
         self._address = runner.addresses[0][:2]
 
-    async def stop(self) -> None:
+    async def stop(self, before_close: Callable[[], Awaitable[None]]) -> None:
         """Refuse new work, let answers that are under way go out, close. Idempotent."""
         self._stopping = True
         runner, self._runner = self._runner, None
         if runner is not None:
+            for site in list(runner.sites):
+                await site.stop()
+            await before_close()
             await runner.cleanup()
 
     # --- requests ---
@@ -154,6 +166,8 @@ class RpcServer:
             return web.Response(status=405 if known else 404, text="not here; JSON-RPC is POST /\n")
         if not self._door.may_post(origin, request.headers.get("Host")):
             return web.Response(status=403, text="this origin may not use this node\n")
+        if self._websocket is not None and request.path in WEBSOCKET_PATHS and _wants_websocket(request):
+            return await self._websocket(request)
         response = await handler(request)
         if allowed is not None and not response.prepared:
             response.headers["Access-Control-Allow-Origin"] = allowed

@@ -12,6 +12,7 @@ from node.rpc.backend import Backend
 from node.rpc.dispatch import Dispatcher
 from node.rpc.methods import combined
 from node.rpc.server import Handler, Health, RpcServer, ServerConfig
+from node.rpc.websocket import WebSocketDoor
 from node.telemetry.metrics import Metrics
 
 TABLES: Final = (
@@ -81,6 +82,7 @@ class RpcService:
         self.api = make_api(backend)
         register_node_metrics(metrics, backend)
         self.dispatcher = make_dispatcher(self.api, metrics)
+        self._websocket = WebSocketDoor(self.api, self.dispatcher)
         self._server = RpcServer(
             replace(
                 config,
@@ -91,6 +93,7 @@ class RpcService:
             self._health,
             metrics.render,
             routes,
+            self._websocket.handle,
         )
 
     @property
@@ -109,7 +112,7 @@ class RpcService:
 
     async def stop(self) -> None:
         """Close the port; stop listening to news. Idempotent."""
-        await self._server.stop()
+        await self._server.stop(before_close=self._websocket.close)
         self.api.close()
 
     def _health(self) -> Health:
