@@ -14,7 +14,8 @@ from node.chain.chain import Chain
 from node.chain.feed import NewHead, News
 from node.chain.genesis import Genesis
 from node.config import ConfigError, NodeConfig
-from node.consensus.assembly import ChainIdentity, bft_codec, bft_driver, instant_driver
+from node.consensus.assembly import bft_codec, bft_driver, instant_driver
+from node.consensus.bft.messages import ChainDomain
 from node.consensus.driver import ConsensusDriver, ProposerSettings
 from node.consensus.engine import Engine
 from node.consensus.validators import Validator, ValidatorSet
@@ -26,8 +27,6 @@ from node.p2p.switch import Switch
 from node.primitives.hexadecimal import HexError, from_data
 from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.protocols import status
-from node.protocols.serving import DecidedBlocks
-from node.protocols.sync import Sync
 from node.protocols.transactions import TransactionExchange
 from node.rpc.backend import Backend, RpcLimits
 from node.rpc.server import ServerConfig
@@ -94,8 +93,6 @@ class Node:
             chain_status.check_hello,
         )
         self._transactions = TransactionExchange(self.pool, self.switch, runtime, log)
-        self._blocks: DecidedBlocks | None = None
-        self._sync: Sync | None = None
         self.driver = self._build_consensus(genesis, validator_key, wrap_engine)
         self.chain.feed.subscribe(self._on_news)
         self._follow_head(NewHead(self.chain.head, (), ()))
@@ -140,10 +137,10 @@ class Node:
         if rules.engine == "instant":
             return instant_driver(self.chain, self.pool, self._runtime, self.log, settings.block_time_ms, proposer)
         validators = ValidatorSet(Validator(one.address, one.weight) for one in rules.validators)
-        identity = ChainIdentity(genesis.chain_id, self.chain.genesis_hash)
-        codec = bft_codec(identity, validators)
+        domain = ChainDomain(genesis.chain_id, self.chain.genesis_hash)
+        codec = bft_codec(domain, validators)
         driver = bft_driver(
-            identity,
+            domain,
             validators,
             codec,
             self.chain,
@@ -157,8 +154,6 @@ class Node:
             proposer,
         )
         driver.engine = wrap_engine(driver.engine)
-        self._blocks = DecidedBlocks(self.chain, codec, self.switch)
-        self._sync = Sync(self.chain, codec, driver, self.switch, self._runtime, self.log)
         return driver
 
     # --- life ---
@@ -177,8 +172,6 @@ class Node:
     async def _run(self) -> None:
         async with TaskScope("node") as scope:
             scope.spawn(self.driver.run(), "consensus")
-            if self._sync is not None:
-                scope.spawn(self._sync.run(), "sync")
             scope.spawn(self.switch.wait_stopped(), "p2p")
             self._transactions.start(scope)
             await self._stopping.wait()
