@@ -16,6 +16,7 @@ ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF0000000
 FP_SIZE: Final = 48
 G1_SIZE: Final = 96
 G2_SIZE: Final = 192
+INFINITY_COMPRESSED: Final = b"\xc0" + bytes(47)
 
 _loaded: list[Any] = []
 
@@ -103,12 +104,29 @@ def map_to_g2(element: bytes) -> bytes:
     return bytes(_arkworks().G2Point.map_from_fp2_be(element).to_xy_bytes_be())
 
 
+def check_compressed(point: bytes) -> None:
+    """Raises CurveError unless 48 bytes have the one form that a compressed G1 point may have.
+
+    The first three bits say compressed, infinity, sign. Arkworks reads anything with the second bit as infinity,
+    but there every other bit must be 0 (the BLS signature draft's KeyValidate, which EIP-4844 asks for).
+    """
+    if len(point) != FP_SIZE or not point[0] & 0x80:
+        raise CurveError("not a compressed point")
+    if point[0] & 0x40:
+        if point != INFINITY_COMPRESSED:
+            raise CurveError("infinity with other bits set")
+    elif int.from_bytes(bytes((point[0] & 0x1F,)) + point[1:], "big") >= PRIME:
+        raise CurveError("coordinate not below the field's prime")
+
+
 def proof_holds(commitment: bytes, z: int, y: int, proof: bytes, tau_g2: bytes) -> bool:
     """The polynomial behind the KZG ``commitment`` has value ``y`` at ``z``: e(C - [y], [1]) = e(proof, [tau - z]).
 
     Points are compressed: 48 bytes of G1, 96 of G2. Raises CurveError for bytes that are no point of the subgroup.
     """
     arkworks = _arkworks()
+    for point in (commitment, proof):
+        check_compressed(point)
     try:
         committed = arkworks.G1Point.from_compressed_bytes(commitment)
         quotient = arkworks.G1Point.from_compressed_bytes(proof)

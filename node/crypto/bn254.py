@@ -149,8 +149,11 @@ def _read_g1(library: Any, point: Array[Any]) -> G1:
     if library.mclBnG1_isZero(point):
         return (0, 0)
     library.mclBnG1_normalize(point, point)
+    return _read_number(library, point), _read_number(library, byref(point, _FP))
+
+
+def _read_number(library: Any, element: Any) -> int:
     out = create_string_buffer(_FP)
-    library.mclBnFp_getLittleEndian(out, c_size_t(_FP), point)
-    x = int.from_bytes(out.raw, "little")
-    library.mclBnFp_getLittleEndian(out, c_size_t(_FP), byref(point, _FP))
-    return x, int.from_bytes(out.raw, "little")
+    # mcl writes no more bytes than the number needs, and says how many
+    size = library.mclBnFp_getLittleEndian(out, c_size_t(_FP), element)
+    return int.from_bytes(out.raw[:size], "little")

@@ -75,7 +75,7 @@ UNARY = {
 
 
 @pytest.mark.parametrize("opcode", BINARY, ids=lambda opcode: opcode.name)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(a=WORD, b=WORD)
 def test_binary(opcode: Opcode, a: int, b: int) -> None:
     assert WORLD.word(operation(opcode, a, b)) == unsigned(int(BINARY[opcode](a, b)))
@@ -89,14 +89,14 @@ def test_binary_edges(opcode: Opcode) -> None:
 
 
 @pytest.mark.parametrize("opcode", TERNARY, ids=lambda opcode: opcode.name)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(a=WORD, b=WORD, n=WORD)
 def test_ternary(opcode: Opcode, a: int, b: int, n: int) -> None:
     assert WORLD.word(operation(opcode, a, b, n)) == TERNARY[opcode](a, b, n)
 
 
 @pytest.mark.parametrize("opcode", UNARY, ids=lambda opcode: opcode.name)
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(a=WORD)
 def test_unary(opcode: Opcode, a: int) -> None:
     assert WORLD.word(operation(opcode, a)) == int(UNARY[opcode](a))

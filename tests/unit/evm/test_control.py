@@ -1,7 +1,7 @@
 """Jumps, ends, and the counters of the machine; code analysis and disassembly."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.evm.code import Code, CodeCache
@@ -66,6 +66,7 @@ def test_revert_undoes_and_halt_burns(world: World) -> None:
     assert world.state.storage(b"\xbb" * 20, 1) == 0
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_jump_map_marks_exactly_the_jumpdest_instructions(code: bytes) -> None:
     expected = bytearray(len(code))
@@ -77,6 +78,7 @@ def test_jump_map_marks_exactly_the_jumpdest_instructions(code: bytes) -> None:
     assert analysed.is_jump_destination(len(code)) is False
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_disassembly_covers_the_code(code: bytes) -> None:
     assert b"".join(bytes((found.opcode,)) + found.immediate for found in disassemble(code)) == code

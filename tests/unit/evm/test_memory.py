@@ -44,7 +44,7 @@ def test_msize_counts_words_touched_by_reads_too() -> None:
     assert WORLD.word(program(operation(Opcode.MSTORE8, 32, 1), Opcode.MSIZE)) == 64
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     data=st.binary(min_size=1, max_size=96),
     target=st.integers(0, 128),
@@ -65,7 +65,7 @@ def test_mcopy_gas() -> None:
     assert WORLD.gas_of(operation(Opcode.MCOPY, 320, 0, 33)) == base + 3 + 2 * 3 + memory_price(353)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.binary(max_size=200))
 def test_keccak(data: bytes) -> None:
     code = program(store_code(data), operation(Opcode.KECCAK256, 0, len(data)))
@@ -77,7 +77,7 @@ def test_keccak_gas() -> None:
     assert WORLD.gas_of(operation(Opcode.KECCAK256, 0, 33)) == 6 + 30 + 2 * 6 + memory_price(64)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 60_000), min_size=1, max_size=5))
 def test_memory_is_paid_once_and_by_its_end(offsets: list[int]) -> None:
     code = program(*(program(push(offset, 3), Opcode.MLOAD, Opcode.POP) for offset in offsets))
