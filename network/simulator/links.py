@@ -65,7 +65,6 @@ class _Stream:
         self.inbox: deque[bytes] = deque()
         self.flight: deque[tuple[bytes | None, int | None]] = deque()
         self.pending_bytes = 0
-        self.last_due_ns = 0
         self.retry_ms = RETRY_MS
         self.timer_set = False
         self.ended = False
@@ -104,8 +103,7 @@ class _Stream:
             for after_ns in fate.after_ns:
                 fabric.at(fabric.loop.now_ns + after_ns, self._arrive, frame)
             return None
-        self.last_due_ns = max(self.last_due_ns, fabric.loop.now_ns + (fate.after_ns[0] if fate.after_ns else 0))
-        return self.last_due_ns
+        return fabric.loop.now_ns + (fate.after_ns[0] if fate.after_ns else 0)  # a later one waits for its turn
 
     def _arm(self) -> None:
         if self.timer_set or not self.flight:

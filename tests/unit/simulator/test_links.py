@@ -132,6 +132,7 @@ def test_a_reset_ends_both_sides(world: World) -> None:
 def test_a_cut_holds_frames_and_healing_lets_them_through_in_order(world: World) -> None:
     connection = world.connect()
     world.run("a", send_all(connection, [b"before"]))
+    world.wait(1)  # it is under way when the cable is cut
     world.policy.cut("a", "b")
     world.wait(5_000)
     world.run("a", send_all(connection, [b"during 1", b"during 2"]))
