@@ -100,6 +100,8 @@ def decode_receipt(data: bytes) -> Receipt:
     kind = 0
     if data[0] < 0x80:
         kind, data = data[0], data[1:]
+        if kind == 0:
+            raise rlp.RLPError("receipt: type 0 has no type byte")
     fields = rlp.as_list(rlp.decode(data), "receipt", 4)
     first = rlp.as_bytes(fields[0], "status")
     logs = tuple(_decode_log(item) for item in rlp.as_list(fields[3], "logs"))
