@@ -67,12 +67,14 @@ def test_first_block_with_blobs_has_no_excess() -> None:
 
 def test_reserve_price_lets_the_excess_grow_with_use() -> None:
     # 8,192 * 1 gwei is far above 131,072 * 1 wei: blobs cost less than their reserve (EIP-7918).
-    parent = replace(PARENT, blob_gas_used=9 * BLOB, excess_blob_gas=12 * BLOB, base_fee_per_gas=GWEI)
-    assert excess_blob_gas(parent, osaka.SPEC) == 12 * BLOB + 9 * BLOB * 3 // 9
-    assert excess_blob_gas(parent, prague.SPEC) == 15 * BLOB
+    parent = replace(PARENT, blob_gas_used=6 * BLOB, excess_blob_gas=12 * BLOB, base_fee_per_gas=GWEI)
+    assert excess_blob_gas(parent, osaka.SPEC) == 12 * BLOB + 6 * BLOB * 3 // 9
+    assert excess_blob_gas(parent, prague.SPEC) == 12 * BLOB
     # At the border, 8,192 * 16 wei = 131,072 * 1 wei, the ordinary rule holds.
-    assert excess_blob_gas(replace(parent, base_fee_per_gas=16), osaka.SPEC) == 15 * BLOB
-    assert excess_blob_gas(replace(parent, base_fee_per_gas=17), osaka.SPEC) == 12 * BLOB + 3 * BLOB
+    assert excess_blob_gas(replace(parent, base_fee_per_gas=16), osaka.SPEC) == 12 * BLOB
+    assert excess_blob_gas(replace(parent, base_fee_per_gas=17), osaka.SPEC) == 14 * BLOB
+    # Below the target nothing is kept, whatever blobs cost.
+    assert excess_blob_gas(replace(parent, blob_gas_used=3 * BLOB, excess_blob_gas=2 * BLOB), osaka.SPEC) == 0
 
 
 def test_blob_base_fee() -> None:

@@ -202,6 +202,15 @@ def test_tuples_that_do_not_hold_are_passed_over(passed_over: object) -> None:
     assert world.code(SENDERS[2]) == designator(TARGET)
 
 
+@pytest.mark.parametrize(("nonce", "cost"), [(0, 100), (7, 100), (2**64 - 1, 2_600)])
+def test_authority_is_warm_once_it_is_known(nonce: int, cost: int) -> None:
+    world = with_code(bytes.fromhex("73" + SENDERS[1].hex() + "3100"))  # balance(SENDERS[1])
+    tx = set_code(0, authorization(1, NOBODY, nonce), to=TARGET, value=0)
+    refund = 12_500 if nonce == 0 else 0
+    before = 46_000 + 3 + cost
+    assert gas_used(world.extend(tx)) == before - min(refund, before // 5)
+
+
 def test_contracts_do_not_delegate() -> None:
     world = World({SENDERS[1]: GenesisAccount(balance=1, code=b"\x00")})
     world.extend(set_code(0, authorization(1, TARGET), value=0))

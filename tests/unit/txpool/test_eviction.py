@@ -115,6 +115,16 @@ def test_replacement_needs_no_place() -> None:
     assert len(pool) == 2
 
 
+def test_replaced_ones_give_their_bytes_back() -> None:
+    size = len(paying(0, 0, 1).encode())
+    pool = pool_on(WORLD, bytes_max=2 * size + 20)
+    pool.add(paying(0, 0, 1), local=False)
+    for round_number in range(1, 6):
+        pool.add(paying(0, 0, 2**round_number, max_fee_per_gas=(100 + 20 * round_number) * GWEI), local=False)
+    pool.add(paying(1, 0, 1), local=False)
+    assert len(pool) == 2
+
+
 def test_order_follows_the_base_fee() -> None:
     world = World()
     steep, flat = paying(0, 0, 8, max_fee_per_gas=9 * GWEI), paying(1, 0, 4)
