@@ -1,7 +1,7 @@
 """A JSON-RPC client over HTTP: calls, batches, typed answers for what the commands need.
 
 Plain blocking HTTP from the standard library: a command that asks one question should not first pay a
-quarter of a second for importing an async HTTP stack. Connections are kept open, one a thread.
+quarter of a second for importing an async HTTP stack. Connections are kept open between calls.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class NodeClient:
         self._port = parts.port or 80
         self._path = parts.path or "/"
         self._timeout = timeout_seconds
-        self._local = threading.local()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._lock = threading.Lock()
 
     def call(self, method: str, *parameters: Any) -> Any:
         """The result of one call. Raises RpcError, NodeUnreachable."""
@@ -162,33 +163,37 @@ class NodeClient:
     def _exchange(self, verb: str, path: str, body: bytes | None) -> tuple[int, bytes]:
         """One request. A kept connection that the node has closed meanwhile is opened again, once."""
         for attempt in (0, 1):
-            connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-            fresh = connection is None
-            if connection is None:
-                connection = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
-                self._local.connection = connection
+            with self._lock:
+                kept = self._idle.pop() if self._idle else None
+            connection = kept or http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
             try:
                 connection.request(verb, path, body, {"Content-Type": "application/json"} if body else {})
                 response = connection.getresponse()
                 content = response.read(RESPONSE_BYTES_MAX)
-                return response.status, content
             except (OSError, http.client.HTTPException) as error:
-                self.close()
+                connection.close()
                 # only a connection that was closed before the node read anything may be tried again
                 stale = isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError)
-                if fresh or attempt or not stale:
+                if kept is None or attempt or not stale:
                     raise NodeUnreachable(
                         f"{self.name} does not answer at {self.url}: {str(error) or type(error).__name__}",
                         "evmesh status shows which nodes run, evmesh restart NODE starts one again",
                     ) from error
+            except BaseException:
+                connection.close()  # interrupted half way: of no further use
+                raise
+            else:
+                with self._lock:
+                    self._idle.append(connection)
+                return response.status, content
         raise AssertionError("unreachable")
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is not None:
+        """Close the kept connections; the next call opens a new one."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
             connection.close()
-            self._local.connection = None
 
 
 def block_tag(number: int | str) -> str:
@@ -211,8 +216,6 @@ def ask_all(clients: Sequence[NodeClient], question: Any) -> list[Any]:
             return question(client)
         except Failure as failure:
             return failure
-        finally:
-            client.close()  # the thread ends with this question
 
     with ThreadPoolExecutor(max_workers=max(1, min(len(clients), 16))) as pool:
         return list(pool.map(guarded, clients))

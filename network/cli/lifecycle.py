@@ -184,16 +184,16 @@ def begin(manifest: Manifest, clean: bool, out: Output) -> tuple[RunDirectory, W
     existing = RunDirectory(run_directory.state_home() / name)
     if clean and existing.path.exists():
         existing.remove()
-    places, note = choose_places(manifest)
-    if note:
-        out.progress(f"note: {note}")
     run = run_directory.create(name)
     server = WarmServer()
     try:
+        places, note = choose_places(manifest)
+        if note:
+            out.progress(f"note: {note}")
         provision(manifest, run, places)
     except BaseException:
         server.close()
-        existing.remove()  # nothing of it has run yet
+        run.remove()  # nothing of it has run yet
         raise
     return run, server
 

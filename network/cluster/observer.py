@@ -40,6 +40,8 @@ def observe(run: RunDirectory, timeout_seconds: float = 3.0) -> list[NodeStatus]
     paused = {name for name, record in records.items() if record.paused}
     asked = [client for client in clients_of(network, timeout_seconds) if client.name in records.keys() - paused]
     answers = dict(zip((client.name for client in asked), ask_all(asked, _facts), strict=True))
+    for client in asked:
+        client.close()
     rows = []
     for node in network.nodes:
         record = records.get(node.name)

@@ -73,8 +73,11 @@ def _listening_inodes(table: Path, port: int) -> list[str]:
 
 def _command_of(entry: Path) -> str:
     with contextlib.suppress(OSError):
+        name = (entry / "comm").read_text().strip()
+        if name.startswith("evmesh "):  # a forked node carries its name here, its server's command there
+            return f"node {name.removeprefix('evmesh ')} of an evmesh network"
         command = (entry / "cmdline").read_bytes().replace(b"\x00", b" ").decode("utf-8", "replace").strip()
-        return command[:120] or (entry / "comm").read_text().strip()
+        return command[:120] or name
     return "unknown"
 
 

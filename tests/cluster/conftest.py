@@ -91,6 +91,11 @@ class Cluster:
         self.run_dir = Path(started["run_dir"])
         self.block_seconds = started["block_time_ms"] / 1000
 
+    def close(self):
+        """Close what the clients keep open."""
+        for client in self.clients:
+            client.close()
+
     def json(self, command, *words, **options):
         """A command about this network."""
         return self.shell.json(command, *words, "--network", self.name, **options)
@@ -111,7 +116,9 @@ def shell(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster(shell):
     """Four nodes that the tests of a module share (and leave as they found them)."""
-    return shell.up()
+    one = shell.up()
+    yield one
+    one.close()
 
 
 @pytest.fixture
@@ -119,4 +126,5 @@ def own_cluster(shell):
     """Four nodes for one test that does them harm."""
     one = shell.up()
     yield one
+    one.close()
     shell.run("down", one.name, "--remove", "--timeout", "3")

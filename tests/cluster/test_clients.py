@@ -57,7 +57,13 @@ def test_cast(cluster, url):
     binary = cast_binary()
 
     def cast(*words):
-        done = subprocess.run([binary, *words, "--rpc-url", url], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [binary, *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "ETH_RPC_URL": url},
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

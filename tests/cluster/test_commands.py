@@ -87,7 +87,7 @@ def test_a_revert_names_its_reason(cluster, counter):
         (["send", "--to", "0x12"], 2, "not an address"),
         (["send", "--to", "Countre"], 2, "deployed"),
         (["send", "--to", "1", "--node", "n9"], 2, "n0, n1, n2, n3"),
-        (["call", "Nothing.at"], 2, "evmesh deploy"),
+        (["call", "Nothing.at"], 2, "deployed: Counter"),
         (["call", "Counter.nubmer"], 2, "did you mean number"),
         (["call", "Counter"], 2, "Contract.function"),
         (["call", "Counter.setNumber", "many", "--from", "0"], 2, "not a number"),

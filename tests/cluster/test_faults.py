@@ -43,8 +43,6 @@ class Load:
             except Failure as failure:
                 self.refused.append(failure.message)
             time.sleep(self._pause)
-        for client in self.clients:
-            client.close()
 
 
 def test_kill_9_during_load(own_cluster):

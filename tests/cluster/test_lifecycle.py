@@ -100,8 +100,7 @@ def test_resume_goes_on_where_it_stopped(shell):
     first = shell.up("--name", "again")
     sent = first.json("send", "--from", "0", "--to", "1", "--value", "5eth", "--wait", "finalized")
     block = first.clients[0].block(int(sent["receipt"]["blockNumber"], 16))
-    for client in first.clients:
-        client.close()
+    first.close()
     assert shell.json("down", "again")["stopped"][0]["killed"] == []
     code, _, err = shell.run("up", "-d", "--name", "again")
     assert (code, "--resume" in err) == (5, True)
@@ -114,6 +113,7 @@ def test_resume_goes_on_where_it_stopped(shell):
     wait_height(first.clients[0], int(sent["receipt"]["blockNumber"], 16) + 2, 20)
     code, _, err = shell.run("up", "-d", "--resume", "--name", "again")
     assert (code, "is running" in err) == (5, True)
+    first.close()
     shell.json("down", "again", "--remove")
 
 
@@ -151,6 +151,7 @@ def test_one_node_alone(shell):
     alone = shell.up("--nodes", "1", "--consensus", "instant", "--name", "alone")
     sent = alone.json("send", "--from", "0", "--to", "1", "--value", "1eth", "--wait", "finalized")
     assert sent["receipt"]["status"] == "0x1"
+    alone.close()
     shell.json("down", "alone", "--remove")
 
 
@@ -161,6 +162,7 @@ def test_a_follower_executes_without_a_vote(shell, tmp_path):
     assert one.nodes[3]["role"] == "follower"
     sent = one.json("send", "--from", "0", "--to", "1", "--value", "1eth", "--node", "n3", "--wait", "finalized")
     assert sent["receipt"]["status"] == "0x1"
+    one.close()
     shell.json("down", one.name, "--remove")
 
 
@@ -189,4 +191,5 @@ def test_a_geth_genesis_file(shell, tmp_path):
     assert one.clients[1].balance(one.accounts[0].address) == 10**18
     sent = one.json("send", "--from", "0", "--to", "1", "--value", "0.5eth", "--wait", "finalized")
     assert sent["receipt"]["status"] == "0x1"
+    one.close()
     shell.json("down", one.name, "--remove")

@@ -16,6 +16,9 @@ import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+HEADS = {"n1": 6}
+"""n1 is a block ahead."""
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -33,8 +36,13 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def answer(request):
-    block = {"number": "0x5", "hash": "0x" + "aa" * 32, "stateRoot": "0x" + "bb" * 32}
-    results = {"eth_blockNumber": "0x5", "net_peerCount": "0x1", "eth_getBlockByNumber": block}
+    head = HEADS.get(threading.main_thread().name, 5)
+    number = request["params"][0] if request.get("params") else "latest"
+    number = number if number.startswith("0x") else hex(head)
+    if int(number, 16) > head:
+        return {"jsonrpc": "2.0", "id": request["id"], "result": None}
+    block = {"number": number, "hash": "0x" + "aa" * 32, "stateRoot": "0x" + "bb" * 32}
+    results = {"eth_blockNumber": hex(head), "net_peerCount": "0x1", "eth_getBlockByNumber": block}
     return {"jsonrpc": "2.0", "id": request["id"], "result": results.get(request["method"])}
 
 
@@ -47,6 +55,7 @@ def run(config_path: Path) -> int:
     if behaviour == "crash":
         print("the database is not mine", file=sys.stderr, flush=True)
         return 7
+    threading.main_thread().name = name
     stop = threading.Event()
     signal.signal(signal.SIGTERM, signal.SIG_IGN if behaviour == "stubborn" else lambda *_: stop.set())
     if behaviour == "silent":

@@ -69,6 +69,14 @@ def test_hostile_data_is_refused_or_decoded_never_a_crash(data, kind):
         abi.decode([kind], data)
 
 
+@pytest.mark.parametrize("kind", ["uint256[]", "uint256[0][]", "string[]", "(uint8,bool)[]"])
+@pytest.mark.parametrize("length", [10**6 + 1, 2**64, 2**255])
+def test_a_hostile_length_is_refused_before_anything_is_allocated(kind, length):
+    data = (32).to_bytes(32, "big") + length.to_bytes(32, "big") + bytes(64)
+    with pytest.raises(abi.AbiError, match="does not fit"):
+        abi.decode([kind], data)
+
+
 @pytest.mark.parametrize("text", ["uint7", "uint264", "bytes33", "bytes0", "foo", "uint256[x]", "(uint256", "function"])
 def test_unknown_types_are_refused(text):
     with pytest.raises(abi.AbiError):

@@ -185,6 +185,7 @@ def test_comparison_is_at_one_height_and_names_who_is_silent(make_run, stand_in,
     clients = clients_of(run.network(), 2.0)
     comparison = compare(clients, [])
     assert (comparison.height, comparison.agree) == (5, True)
+    assert [reading.head for reading in comparison.readings] == [5, 6]
     process.kill_all([records["n1"]])
     comparison = compare(clients, [])
     assert not comparison.agree
@@ -194,3 +195,5 @@ def test_comparison_is_at_one_height_and_names_who_is_silent(make_run, stand_in,
         compare(clients, [])
     with pytest.raises(NodeUnreachable):
         NodeClient(clients[0].url).block_number()
+    for client in clients:
+        client.close()

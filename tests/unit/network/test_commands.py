@@ -40,7 +40,7 @@ def test_help_lists_all_commands_without_importing_them(capsys):
         (["up", "--fund", "x"], 2, "ADDRESS:ETHER"),
         (["up", "--mnemonic", "a b"], 2, "words"),
         (["up", "--config", "/none.toml"], 2, "cannot be read"),
-        (["up", "--genesis", "/none.json", "--port", "0"], 2, "cannot be read"),
+        (["up", "--genesis", "/none.json", "--port", "0", "--p2p-port", "0"], 2, "cannot be read"),
         (["up", "--resume"], 1, "evmesh up"),
         (["up", "--resume", "--clean"], 2, "exclude"),
         (["up", "--name", "../x"], 2, "network name"),

@@ -112,6 +112,9 @@ def test_somebodys_genesis_keeps_its_state(tmp_path):
     assert document["config"]["evmesh"]["engine"] == "bft"
     asked = genesis.adopt_genesis(path, manifest.with_values({"accounts": 2}, "test"), accounts, [])
     assert len(asked["alloc"]) == 3
+    twice = manifest.with_values({"fund": ["0x70997970C51812dc3A010C7d01b50e0d17dc79C8:1"]}, "test")
+    with pytest.raises(BadInput, match="already"):
+        genesis.adopt_genesis(path, twice, accounts, [])
 
 
 @pytest.mark.parametrize(
