@@ -59,7 +59,7 @@ def apply_transaction(
     tx = checked.tx
     sender = checked.sender
     price = checked.effective_gas_price
-    journal.begin_transaction()
+    journal.begin_transaction(warm=spec.precompiles)
     journal.sub_balance(sender, tx.gas_limit * price + checked.blob_gas * checked.blob_base_fee)
     journal.increment_nonce(sender)
     _warm_up(checked, journal, block, spec)
@@ -89,11 +89,9 @@ def apply_transaction(
 
 
 def _warm_up(checked: CheckedTransaction, journal: JournaledState, block: BlockEnvironment, spec: Spec) -> None:
-    """Sender, precompiles, coinbase (EIP-3651) and the access list start warm (EIP-2929, 2930)."""
+    """Beside the precompiles, sender, coinbase (EIP-3651) and the access list start warm (EIP-2929, 2930)."""
     access = journal.access_address
     access(checked.sender)
-    for precompile in spec.precompiles:
-        access(precompile)
     if spec.warm_coinbase:
         access(block.coinbase)
     for address, slots in checked.tx.access_list:

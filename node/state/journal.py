@@ -11,6 +11,7 @@ Within a transaction it keeps what the EIPs define per transaction: warm sets (2
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from node.crypto.hashes import EMPTY_KECCAK, EMPTY_TRIE_ROOT, keccak256
@@ -96,16 +97,16 @@ class JournaledState:
 
     # --- transactions ---
 
-    def begin_transaction(self) -> None:
-        """Start afresh: nothing warm, transient, created, touched or destroyed; no refund, no logs; original = current.
+    def begin_transaction(self, warm: Iterable[Address] = ()) -> None:
+        """Start afresh: nothing transient, created, touched or destroyed; no refund, no logs; original = current.
 
-        Earlier checkpoints end here.
+        Only the accounts in ``warm`` are warm, and stay so whatever is undone. Earlier checkpoints end here.
         """
         self._undo.clear()
         for account in self._written:
             account.original = {}
         self._written = []
-        self._warm = {}
+        self._warm = dict.fromkeys(warm, True)
         self._warm_slots = {}
         self._transient = {}
         self._created = {}
