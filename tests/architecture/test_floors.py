@@ -45,6 +45,7 @@ LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("node.crypto.bls12_381", "py_arkworks_bls12381"): "few blocks use these precompiles; start-up need not pay",
     ("node.crypto.bn254", "mclbn256"): "its C library takes long to load, and few blocks use these precompiles",
     ("node.crypto.p256", "cryptography"): "few blocks use this precompile; start-up need not pay",
+    ("node.evm.precompiles.modexp", "gmpy2"): "few blocks use this precompile; start-up need not pay",
     ("node.telemetry.metrics", "prometheus_client"): "metrics cost nothing until they are scraped",
     ("network.cli.output", "rich"): "a command that prints JSON need not pay for tables",
     ("network.load.contracts", "difflib"): "only a name that is mistyped needs it",
