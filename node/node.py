@@ -27,6 +27,8 @@ from node.p2p.switch import Switch
 from node.primitives.hexadecimal import HexError, from_data
 from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.protocols import status
+from node.protocols.serving import DECIDED, Serving
+from node.protocols.sync import Sync
 from node.protocols.transactions import TransactionExchange
 from node.rpc.backend import Backend, RpcLimits
 from node.rpc.server import ServerConfig
@@ -93,6 +95,7 @@ class Node:
             chain_status.check_hello,
         )
         self._transactions = TransactionExchange(self.pool, self.switch, runtime, log)
+        self._sync: Sync | None = None
         self.driver = self._build_consensus(genesis, validator_key, wrap_engine)
         self.chain.feed.subscribe(self._on_news)
         self._follow_head(NewHead(self.chain.head, (), ()))
@@ -154,6 +157,15 @@ class Node:
             proposer,
         )
         driver.engine = wrap_engine(driver.engine)
+        self.switch.requests.serve(DECIDED, Serving(self.chain).serve)
+        # a codec of its own: sync checks certificates in a worker thread, the driver on the loop
+        seals = bft_codec(domain, validators)
+        switch = self.switch
+        sync = Sync(self.chain, switch.requests, driver, seals, self._runtime, self.log, switch.penalise)
+        driver.on_peer_height = sync.note_height
+        driver.on_decided = sync.note_decided
+        self.switch.on_peer_down(sync.forget)
+        self._sync = sync
         return driver
 
     # --- life ---
@@ -172,6 +184,8 @@ class Node:
     async def _run(self) -> None:
         async with TaskScope("node") as scope:
             scope.spawn(self.driver.run(), "consensus")
+            if self._sync is not None:
+                scope.spawn(self._sync.run(), "sync")
             scope.spawn(self.switch.wait_stopped(), "p2p")
             self._transactions.start(scope)
             await self._stopping.wait()
