@@ -5,18 +5,20 @@ from hashlib import sha256
 import pytest
 
 from node.execution.system_calls import DEPOSIT_EVENT_TOPIC, requests_hash
-from node.execution.system_contracts import (
-    BEACON_ROOTS_ADDRESS,
-    CONSOLIDATION_REQUESTS_ADDRESS,
-    HISTORY_STORAGE_ADDRESS,
-    SYSTEM_CONTRACTS,
-    WITHDRAWAL_REQUESTS_ADDRESS,
-)
 from node.forks import cancun, osaka, prague
 from node.primitives.scalars import GWEI, Address, Hash32
 from node.state.genesis_state import GenesisAccount
 from node.types.invalid import BlockReason, InvalidBlock
-from tests.unit.execution.world import SENDERS, World, transaction
+from tests.unit.execution.world import (
+    BEACON_ROOTS,
+    CONSOLIDATION_REQUESTS,
+    HISTORY,
+    SENDERS,
+    SYSTEM_CONTRACTS,
+    WITHDRAWAL_REQUESTS,
+    World,
+    transaction,
+)
 
 DEPOSIT_CONTRACT = prague.DEPOSITS.address
 EMPTY_REQUESTS = sha256(b"").digest()
@@ -42,17 +44,17 @@ def test_roots_and_hashes_are_kept_by_the_contracts() -> None:
     root = Hash32(b"\x5a" * 32)
     world.extend(parent_beacon_block_root=root)
     timestamp = world.head.timestamp
-    assert world.view().slot(BEACON_ROOTS_ADDRESS, timestamp % 8191) == timestamp
-    assert world.view().slot(BEACON_ROOTS_ADDRESS, timestamp % 8191 + 8191) == int.from_bytes(root, "big")
-    assert world.view().slot(HISTORY_STORAGE_ADDRESS, 0) == int.from_bytes(genesis.hash, "big")
+    assert world.view().slot(BEACON_ROOTS, timestamp % 8191) == timestamp
+    assert world.view().slot(BEACON_ROOTS, timestamp % 8191 + 8191) == int.from_bytes(root, "big")
+    assert world.view().slot(HISTORY, 0) == int.from_bytes(genesis.hash, "big")
 
 
 def test_missing_start_contracts_change_nothing() -> None:
-    ask = {address: GenesisAccount(nonce=1, code=b"\x00") for address in (WITHDRAWAL_REQUESTS_ADDRESS,)}
-    world = World(ask | {CONSOLIDATION_REQUESTS_ADDRESS: GenesisAccount(nonce=1, code=b"\x00")}, system_contracts=False)
+    ask = {address: GenesisAccount(nonce=1, code=b"\x00") for address in (WITHDRAWAL_REQUESTS,)}
+    world = World(ask | {CONSOLIDATION_REQUESTS: GenesisAccount(nonce=1, code=b"\x00")}, system_contracts=False)
     world.extend()
-    assert world.view().account(BEACON_ROOTS_ADDRESS) is None
-    assert world.view().account(HISTORY_STORAGE_ADDRESS) is None
+    assert world.view().account(BEACON_ROOTS) is None
+    assert world.view().account(HISTORY) is None
 
 
 def test_no_requests_have_the_hash_of_nothing() -> None:
@@ -71,8 +73,8 @@ def test_requests_in_order_of_type() -> None:
     world = World(
         {
             DEPOSIT_CONTRACT: GenesisAccount(nonce=1, code=ECHO_AS_DEPOSIT),
-            WITHDRAWAL_REQUESTS_ADDRESS: GenesisAccount(nonce=1, code=ANSWER_07),
-            CONSOLIDATION_REQUESTS_ADDRESS: GenesisAccount(nonce=1, code=ANSWER_07),
+            WITHDRAWAL_REQUESTS: GenesisAccount(nonce=1, code=ANSWER_07),
+            CONSOLIDATION_REQUESTS: GenesisAccount(nonce=1, code=ANSWER_07),
         }
     )
     built = world.extend(transaction(to=DEPOSIT_CONTRACT, data=DEPOSIT_EVENT, gas_limit=200_000, value=0))
@@ -83,7 +85,7 @@ def test_requests_in_order_of_type() -> None:
 def test_withdrawal_request_of_a_transaction_reaches_the_block() -> None:
     world = World()
     built = world.extend(
-        transaction(to=WITHDRAWAL_REQUESTS_ADDRESS, data=b"\x0a" * 48 + b"\x00" * 7 + b"\x09", gas_limit=300_000)
+        transaction(to=WITHDRAWAL_REQUESTS, data=b"\x0a" * 48 + b"\x00" * 7 + b"\x09", gas_limit=300_000)
     )
     assert built.result.receipts[0].succeeded
     # 20-byte source, 48-byte key, little-endian amount
@@ -111,7 +113,7 @@ def test_other_logs_of_the_deposit_contract_are_no_deposits() -> None:
     assert world.extend(transaction(to=DEPOSIT_CONTRACT, gas_limit=100_000, value=0)).result.requests == ()
 
 
-@pytest.mark.parametrize("address", [WITHDRAWAL_REQUESTS_ADDRESS, CONSOLIDATION_REQUESTS_ADDRESS])
+@pytest.mark.parametrize("address", [WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS])
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

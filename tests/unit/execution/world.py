@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from network.genesis import predeployed
 from node.crypto.hashes import keccak256
 from node.crypto.secp256k1 import address_of_private_key, sign
 from node.evm.interpreter import Interpreter
 from node.evm.spec import Spec
 from node.execution.block import BlockResult, apply_block
 from node.execution.builder import BuiltBlock, PayloadAttributes, build_block
-from node.execution.system_contracts import SYSTEM_CONTRACTS
-from node.forks import osaka
+from node.forks import cancun, osaka, prague
 from node.primitives.scalars import ETHER, GWEI, ZERO_HASH, Address, Hash32
 from node.state.genesis_state import GenesisAccount, state_from_alloc
 from node.state.view import TrieView
@@ -27,6 +27,17 @@ SENDERS = [address_of_private_key(key) for key in KEYS]
 COINBASE = Address(b"\xc0" * 20)
 NOBODY = Address(b"\x99" * 20)
 RANDAO = Hash32(keccak256(b"randao"))
+
+BEACON_ROOTS = cancun.BEACON_ROOTS.address
+HISTORY = prague.HISTORY.address
+WITHDRAWAL_REQUESTS = prague.WITHDRAWAL_REQUESTS.address
+CONSOLIDATION_REQUESTS = prague.CONSOLIDATION_REQUESTS.address
+_PREDEPLOYED = {bytes.fromhex(address[2:]): account for address, account in predeployed().items()}
+SYSTEM_CONTRACTS: dict[Address, bytes] = {
+    address: bytes.fromhex(_PREDEPLOYED[address]["code"][2:])
+    for address in (BEACON_ROOTS, HISTORY, WITHDRAWAL_REQUESTS, CONSOLIDATION_REQUESTS)
+}
+"""What blocks call by rule, with the code that new networks get."""
 
 
 def contract(number: int) -> Address:
