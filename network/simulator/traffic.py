@@ -103,7 +103,7 @@ class Traffic:
     async def run(self, until: Callable[[], bool] = lambda: False) -> None:
         """Send until told otherwise; then only repeat what is not included yet."""
         while True:
-            if not until():
+            if self._cluster.live() and not until():
                 self._send(self._next())
             self._repeat()
             await asyncio.sleep(self._interval_s)
