@@ -42,6 +42,7 @@ class Plan:
     gst_ms: int = 30_000
     """Global stabilisation: afterwards no loss, no crash, no partition, delays below ``delay_ms``."""
     delay_ms: int = 80
+    delay_min_ms: int = 5
     loss: float = 0.1
     duplication: float = 0.02
     crashes: bool = True
@@ -228,7 +229,7 @@ class World:
                 return
             delay_ms = chance.randrange(5, 80) if chance.random() < 0.9 else chance.randrange(80, 2500)
         else:
-            delay_ms = chance.randrange(5, max(6, plan.delay_ms))
+            delay_ms = chance.randrange(plan.delay_min_ms, max(plan.delay_min_ms + 1, plan.delay_ms))
         self._arrive(delay_ms, node.name, target, message)
         if plan.duplication and chance.random() < plan.duplication:
             self._arrive(delay_ms + chance.randrange(1, 500), node.name, target, message)
