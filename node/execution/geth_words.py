@@ -74,9 +74,7 @@ _WORDS: Final[Mapping[TransactionReason, Callable[[_Told], str]]] = {
         "blob gas limit reached: have {available}, want {blob_gas}"
     ),
     _Reason.TYPE_3_TX_INVALID_BLOB_VERSIONED_HASH: _text("blob {index} has invalid hash version"),
-    _Reason.TYPE_3_TX_CONTRACT_CREATION: _text(
-        "input string too short for common.Address, decoding into (types.BlobTx).To"
-    ),
+    _Reason.TYPE_3_TX_CONTRACT_CREATION: _text("blob transaction of type create"),
     _Reason.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS: _text(
         "max fee per blob gas less than block blob gas fee: address {sender} "
         "blobGasFeeCap: {max_fee_per_blob_gas}, blobBaseFee: {blob_base_fee}"

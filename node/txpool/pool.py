@@ -295,7 +295,8 @@ class TxPool:
         names the accounts that may differ from the last head's; by default every sender's account is read again.
         """
         included_senders = dict.fromkeys(tx.sender for tx in included)
-        stricter = self._spec is not spec or next_block.gas_limit < self._next.gas_limit
+        other_rules = self._spec is not spec
+        lower_limit = next_block.gas_limit < self._next.gas_limit
         self._view = view
         self._spec = spec
         self._next = next_block
@@ -304,8 +305,8 @@ class TxPool:
         for address in list(self._queues) if changed is None else [*included_senders, *dict.fromkeys(changed)]:
             if address in self._queues:
                 self._follow(address)
-        if stricter:
-            self._recheck(spec)
+        if other_rules or lower_limit:
+            self._recheck(spec, all_rules=other_rules)
         self._expire()
         for tx in reverted:
             if tx.hash not in self._by_hash:
@@ -328,13 +329,16 @@ class TxPool:
         for entry in dropped:
             self._forget(entry)
 
-    def _recheck(self, spec: Spec) -> None:
+    def _recheck(self, spec: Spec, all_rules: bool) -> None:
         """Other rules or a lower gas limit: what no longer stands leaves."""
         for entry in list(self._by_hash.values()):
-            try:
-                check_static(entry.tx, spec, self._chain_id, self._next.gas_limit)
-            except InvalidTransaction:
+            if entry.tx.gas_limit > self._next.gas_limit:
                 self._drop(entry)
+            elif all_rules:
+                try:
+                    check_static(entry.tx, spec, self._chain_id, self._next.gas_limit)
+                except InvalidTransaction:
+                    self._drop(entry)
 
     def _expire(self) -> None:
         oldest = self._heads - self._config.queued_heads_max
