@@ -7,11 +7,12 @@ catch-up by decided blocks, and boot from the consensus log. Holds no key, reads
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from node.consensus.bft.evidence import conviction
-from node.consensus.bft.messages import Decided, Evidence, Kind, Polka, Proposal, Statement, Status, decode
+from node.consensus.bft.inspection import inspect_evidence, inspect_machine
+from node.consensus.bft.messages import Decided, Evidence, Polka, Proposal, Statement, Status, decode
 from node.consensus.bft.round_machine import RoundMachine, Step, Timeouts
 from node.consensus.bft.vote_keeper import certificate_has_quorum
 from node.consensus.engine import (
@@ -20,6 +21,7 @@ from node.consensus.engine import (
     ConsensusMessage,
     Decide,
     Effect,
+    ExecutePayload,
     Input,
     LogRecord,
     MalformedMessage,
@@ -52,6 +54,8 @@ PEERS_MAX: Final = 256
 DECIDED_AHEAD_MAX: Final = 16
 """Decided blocks answered to one STATUS, and kept while the one before them executes."""
 EVIDENCE_MAX: Final = 256
+SLOW_SHARE_MAX: Final = 4
+"""Slow execution lengthens timer propose by at most this many times its base."""
 
 _STATUS_TIMER: Final = TimerKey("status")
 
@@ -99,7 +103,9 @@ class BftEngine:
         self._listening = False
         self._silent_through = 0
         self._start_ms = 0
-        self._last_decided_ms = 0
+        self._executing_ms: dict[bytes, int] = {}
+        self._execution_ms = 0
+        """How long blocks took to execute lately: the longest, fading by an eighth a height."""
         self._last_decided_wall_ms = 0
         self._early: dict[bytes, _Early] = {}
         self._decided_ahead: dict[int, Decided] = {}
@@ -137,6 +143,9 @@ class BftEngine:
         elif isinstance(event, TimerFired):
             self._on_timer(event.key)
         elif isinstance(event, PayloadStatus):
+            began_ms = self._executing_ms.pop(event.block_hash, None)
+            if began_ms is not None:
+                self._execution_ms = max(self._execution_ms, event.at.monotonic_ms - began_ms)
             self.machine.on_validity(event.block_hash, event.valid, event.reason, event.facts)
         elif isinstance(event, PayloadBuilt):
             self.machine.on_built(event.request, event.block, event.problem)
@@ -199,37 +208,13 @@ class BftEngine:
 
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""
-        machine = self._machine
-        votes = machine.votes if machine else None
         return {
             "engine": self.name,
-            "height": self.height,
-            "round": machine.round if machine else 0,
-            "step": _step_name(machine),
             "validator": "0x" + self._me.hex() if self._me else None,
-            "voting": machine is not None and machine.me is not None,
             "watchOnly": self._watch_only or None,
-            "validators": [
-                {"address": "0x" + validator.address.hex(), "weight": validator.weight}
-                for validator in self.validators.validators
-            ],
-            "proposer": "0x" + self.validators.proposer(self.height, machine.round).hex() if machine else None,
-            "lockedRound": machine.locked_round if machine else -1,
-            "lockedBlock": _hash_of(machine.locked_block.hash if machine and machine.locked_block else None),
-            "validRound": machine.valid_round if machine else -1,
-            "validBlock": _hash_of(machine.valid_block.hash if machine and machine.valid_block else None),
-            "votesSeen": votes.votes_seen if votes else 0,
-            "prevoters": _names(votes.voters(Kind.PREVOTE, machine.round)) if votes and machine else [],
-            "precommitters": _names(votes.voters(Kind.PRECOMMIT, machine.round)) if votes and machine else [],
             "lastDecidedMs": self._last_decided_wall_ms,
-            "evidence": [
-                {
-                    "validator": "0x" + validator.hex(),
-                    "height": height,
-                    "kind": conviction(evidence.first, evidence.second),
-                }
-                for (validator, height), evidence in self.evidence.items()
-            ],
+            **inspect_machine(self._machine, self.validators),
+            "evidence": inspect_evidence(self.evidence),
         }
 
     # --- boot ------------------------------------------------------------------------------------
@@ -255,13 +240,17 @@ class BftEngine:
     def _enter(self, head: Header) -> RoundMachine:
         height = head.number + 1
         me = self._me if height > self._silent_through else None
-        settings = self.settings
-        machine = RoundMachine(
-            head, self.validators, me, settings.timeouts, settings.timeouts.propose_ms // 3, self._emit
-        )
+        timeouts = self.settings.timeouts
+        self._executing_ms.clear()
+        machine = RoundMachine(head, self.validators, me, self._patient(timeouts), timeouts.propose_ms // 3, self._emit)
         machine.at = self._at
         self._machine = machine
         return machine
+
+    def _patient(self, timeouts: Timeouts) -> Timeouts:
+        """A proposer's building and my executing must fit into timer propose, on whatever machine this is."""
+        extra_ms = min(2 * self._execution_ms, SLOW_SHARE_MAX * timeouts.propose_ms)
+        return replace(timeouts, propose_ms=timeouts.propose_ms + extra_ms)
 
     # --- pace ------------------------------------------------------------------------------------
 
@@ -295,7 +284,7 @@ class BftEngine:
         if not machine.started:
             self._emit(CancelTimer(TimerKey("start", machine.height)))
         self._emit(Decide(decided.block, decided.certificate.encode(), decided.certificate.round))
-        self._last_decided_ms = self._at.monotonic_ms
+        self._execution_ms -= self._execution_ms // 8
         self._last_decided_wall_ms = self._at.wall_ms
         self._enter(decided.block.header)
         now_ms = self._at.monotonic_ms
@@ -448,6 +437,8 @@ class BftEngine:
                     self._emit(SendTo(peer, message))
 
     def _emit(self, effect: Effect) -> None:
+        if isinstance(effect, ExecutePayload):
+            self._executing_ms[effect.block.hash] = self._at.monotonic_ms
         if isinstance(effect, RecordEvidence) and isinstance(effect.evidence, Evidence):
             key = (effect.validator, effect.evidence.first.height)
             if key in self.evidence or len(self.evidence) >= EVIDENCE_MAX:
@@ -471,15 +462,3 @@ def _signed_at(height: int, records: Iterable[LogRecord]) -> list[tuple[Statemen
             raise MalformedMessage("a record holds another message than it says")
         found.append((message, proof))
     return found
-
-
-def _step_name(machine: RoundMachine | None) -> str:
-    return machine.step.name.lower() if machine and machine.started else "waiting"
-
-
-def _names(votes: Iterable[Statement]) -> list[dict[str, object]]:
-    return [{"validator": "0x" + vote.validator.hex(), "block": _hash_of(vote.block_hash)} for vote in votes]
-
-
-def _hash_of(block_hash: bytes | None) -> str | None:
-    return "0x" + block_hash.hex() if block_hash else None

@@ -283,6 +283,27 @@ def test_a_new_log_on_a_new_network_votes():
     assert bench.value(Kind.PREVOTE, 0) == block.hash
 
 
+def test_slow_execution_lengthens_the_next_propose_timer_and_fades():
+    bench = Bench()
+    bench.hold_executions = True
+    block = bench.block(b"b")
+    bench.hear(bench.proposal(0, block))
+    bench.now_ms += 800
+    bench.handle(bench.executed(block))
+    bench.hold_executions = False
+    bench.hear(*bench.prevotes(0, block, (1, 2)), *bench.precommits(0, block, (1, 2)))
+    bench.fire("start")
+    assert bench.timers[TimerKey("propose", 2, 0)] == 1000 + 2 * 700
+    for height in range(3, 60):
+        bench.hear(bench.decided(0, bench.block(b"%d" % height)))
+        bench.fire("start")
+    assert bench.timers[TimerKey("propose", bench.engine.height, 0)] < 1020
+    bench.engine._execution_ms = 10**9
+    bench.hear(bench.decided(0, bench.block(b"x")))
+    bench.fire("start")
+    assert bench.timers[TimerKey("propose", bench.engine.height, 0)] == 5000
+
+
 def test_every_message_of_the_engine_reads_back():
     bench = Bench(me=1)
     bench.hear(*bench.prevotes(0, None, (0, 2)))
@@ -296,5 +317,5 @@ def test_inspect_is_json():
     bench.hear(bench.proposal(0, block), *bench.prevotes(0, block, (1, 2)))
     state = orjson.loads(orjson.dumps(bench.engine.inspect()))
     assert (state["height"], state["round"], state["step"], state["lockedRound"]) == (1, 0, "precommit", 0)
-    assert len(state["prevoters"]) == 3
+    assert len(state["prevotes"]) == 3
     assert len(state["validators"]) == 4
