@@ -13,7 +13,7 @@ VERSION: Final = "0.1"
 
 # name -> (module, what it does); the order is the order of help
 _COMMANDS: Final = {
-    "up": ("lifecycle", "Start a network of nodes on this machine."),
+    "up": ("up", "Start a network of nodes on this machine."),
     "down": ("lifecycle", "Stop a network."),
     "ls": ("lifecycle", "List networks."),
     "demo": ("main_job", "Start four nodes, run real contracts, show that all agree."),

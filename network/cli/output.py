@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from network.failures import Failure
@@ -117,3 +118,10 @@ def seconds(value: float) -> str:
 def shown(value: int | str | None) -> str:
     """A cell: the value, or a dash where it is not known."""
     return "-" if value is None else str(value)
+
+
+def with_tilde(path: Path) -> str:
+    """A path as people write it, with ~ for the home folder."""
+    home = str(Path.home())
+    text = str(path)
+    return "~" + text.removeprefix(home) if text.startswith(home + "/") else text

@@ -28,9 +28,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any
 
-DEFAULT_ENTRY: Final = "node.__main__:run"
+from network.cluster.warm_server import DEFAULT_ENTRY
+
 RunNode = Callable[[Path], int]
 
 

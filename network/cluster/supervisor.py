@@ -6,128 +6,22 @@ started. In the foreground it holds the fork server's pipe and reports nodes tha
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import select
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from network.cluster import process, readiness
-from network.cluster.fork_server import DEFAULT_ENTRY
 from network.cluster.observer import clients_of
 from network.cluster.process import ProcessRecord
 from network.cluster.run_directory import RunDirectory
-from network.failures import Failure, TimedOut
+from network.cluster.warm_server import WarmServer, exit_words
+from network.failures import Failure
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
 PEERS_SECONDS: Final = 3.0
-_LOG_TAIL_LINES: Final = 15
 
 Report = Callable[[str], None]
-
-
-class WarmServer:
-    """A fork server process: started early, so that it imports while the caller prepares files."""
-
-    def __init__(self, entry: str = DEFAULT_ENTRY) -> None:
-        # start-up output goes to a pipe that is read when starting fails
-        self._errors_read, errors_write = os.pipe()
-        os.set_blocking(self._errors_read, False)
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "network.cluster.fork_server", entry],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors_write,
-            start_new_session=True,
-        )
-        os.close(errors_write)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests = self._process.stdin
-        self._replies = self._process.stdout
-        os.set_blocking(self._replies.fileno(), False)
-        self._buffer = b""
-        self._events: list[dict[str, Any]] = []
-
-    def start(self, node: str, config: Path, output: Path, log: Path) -> None:
-        """Ask for a node; ``started`` follows among the events. Raises Failure."""
-        request = {"op": "start", "node": node, "config": str(config), "output": str(output), "log": str(log)}
-        self._send(request)
-
-    def pid_of(self, node: str, seconds: float) -> int:
-        """The pid of a node that was asked for. Raises Failure, TimedOut."""
-        deadline = time.monotonic() + seconds
-        while True:
-            for event in self._events:
-                if event["op"] == "started" and event["node"] == node:
-                    self._events.remove(event)
-                    return int(event["pid"])
-            if time.monotonic() > deadline:
-                raise TimedOut(f"{node} was not started within {seconds:g} s", "is the machine very busy?")
-            self._read(0.05)
-
-    def ended(self, wait_seconds: float = 0.0) -> list[dict[str, Any]]:
-        """Nodes that have ended since the last look: node, pid, code."""
-        self._read(wait_seconds)
-        found = [event for event in self._events if event["op"] == "exited"]
-        self._events = [event for event in self._events if event["op"] != "exited"]
-        return found
-
-    def detach(self) -> None:
-        """End the server and leave its nodes running."""
-        self._send({"op": "detach"})
-        self._close()
-
-    def close(self) -> None:
-        """End the server; nodes of it that still run are told to stop."""
-        self._close()
-
-    def _close(self) -> None:
-        for pipe in (self._requests, self._replies):
-            with contextlib.suppress(BrokenPipeError):  # it ended before us
-                pipe.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._errors_read >= 0:
-            os.close(self._errors_read)
-            self._errors_read = -1
-
-    def _send(self, message: dict[str, Any]) -> None:
-        try:
-            self._requests.write(json.dumps(message).encode() + b"\n")
-            self._requests.flush()
-        except BrokenPipeError:
-            raise self._broken() from None
-
-    def _read(self, wait_seconds: float) -> None:
-        readable, _, _ = select.select([self._replies], [], [], wait_seconds)
-        if not readable:
-            return
-        chunk = os.read(self._replies.fileno(), 65_536)
-        if not chunk:
-            raise self._broken()
-        self._buffer += chunk
-        while b"\n" in self._buffer:
-            line, self._buffer = self._buffer.split(b"\n", 1)
-            self._events.append(json.loads(line))
-
-    def _broken(self) -> Failure:
-        self._process.wait(5)
-        try:
-            errors = os.read(self._errors_read, 65_536).decode("utf-8", "replace")
-        except BlockingIOError:
-            errors = ""
-        shown = "".join(f"\n  {line}" for line in errors.splitlines()[-_LOG_TAIL_LINES:])
-        return Failure(f"the node program could not be loaded{shown}", "is evmesh installed whole? try: evmesh doctor")
 
 
 class Supervisor:
@@ -194,7 +88,7 @@ class Supervisor:
             now = {name: record.pid for name, record in self.run.running().items()}
             for name, pid in known.items():
                 if now.get(name) != pid:
-                    self._report(f"{name} stopped{_why(codes.get(pid))}; evmesh restart {name} starts it again")
+                    self._report(f"{name} stopped{exit_words(codes.get(pid))}; evmesh restart {name} starts it again")
             for name, pid in now.items():
                 if known.get(name) != pid:
                     self._report(f"{name} is running again (pid {pid})")
@@ -225,7 +119,7 @@ class Supervisor:
             return
         for event in self._server.ended():
             raise readiness.startup_failure(
-                self.run, str(event["node"]), f"stopped while it was starting{_why(event['code'])}"
+                self.run, str(event["node"]), f"stopped while it was starting{exit_words(event['code'])}"
             )
 
 
@@ -253,9 +147,3 @@ def _record(run: RunDirectory, name: str, pid: int, http_port: int, p2p_port: in
         raise readiness.startup_failure(run, name, "stopped as soon as it was started") from None
     record.write(run.process_file(name))
     return record
-
-
-def _why(code: int | None) -> str:
-    if code is None:
-        return ""
-    return f" (killed by signal {-code})" if code < 0 else f" (exit code {code})"

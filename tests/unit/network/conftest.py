@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from network.cluster import process, run_directory
-from network.cluster.supervisor import Supervisor, WarmServer
+from network.cluster.supervisor import Supervisor
+from network.cluster.warm_server import WarmServer
 from network.manifest import Manifest
 from network.provision import choose_places, provision
 
