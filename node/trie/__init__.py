@@ -1,1 +1,6 @@
-"""The Merkle-Patricia trie. Knows nothing of accounts; imports primitives, crypto, storage."""
+"""The Merkle-Patricia trie. Knows nothing of accounts; imports primitives and crypto.
+
+trie.Trie            reads and writes at a root, new nodes out   <- node_cache.NodeCache <- a node source
+sorted_build         a whole trie at once: genesis, ordered_root (a block's lists)
+proofs               the way to one key, for those who have only the root
+"""

@@ -107,6 +107,18 @@ def test_transfer(journal: JournaledState) -> None:
     }
 
 
+def test_set_balance(journal: JournaledState, view: CountingView) -> None:
+    before = journal.checkpoint()
+    journal.set_balance(NOBODY, 2**256 - 1)
+    assert journal.balance(NOBODY) == 2**256 - 1
+    for impossible in (-1, 2**256):
+        with pytest.raises(AssertionError):
+            journal.set_balance(NOBODY, impossible)
+    journal.rollback(before)
+    assert not journal.account_exists(NOBODY)
+    assert journal.view is view
+
+
 def test_more_than_there_is_cannot_be_taken(journal: JournaledState) -> None:
     with pytest.raises(AssertionError):
         journal.sub_balance(A, 101)
@@ -257,6 +269,17 @@ def test_warm_sets_are_undone_and_end(journal: JournaledState) -> None:
     journal.begin_transaction()
     assert not journal.is_warm_address(A)
     assert not journal.is_warm_slot(C, 1)
+
+
+def test_what_is_warm_from_the_start_stays_warm(journal: JournaledState) -> None:
+    journal.begin_transaction(warm=(A, B))
+    before = journal.checkpoint()
+    assert not journal.access_address(A)
+    assert journal.access_address(C)
+    journal.rollback(before)
+    assert [journal.is_warm_address(who) for who in (A, B, C)] == [True, True, False]
+    journal.begin_transaction()
+    assert not journal.is_warm_address(A)
 
 
 # --- creation ---

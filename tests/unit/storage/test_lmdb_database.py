@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from node.storage import lmdb_pages
-from node.storage.database import Batch, DatabaseCorrupt, DatabaseError, DatabaseLocked
+from node.storage import lmdb_database, lmdb_pages
+from node.storage.database import Batch, DatabaseCorrupt, DatabaseError, DatabaseFull, DatabaseLocked
 from node.storage.lmdb_database import LmdbDatabase
 
 
@@ -107,6 +107,17 @@ def test_the_map_grows(tmp_path: Path) -> None:
         assert sum(1 for _ in database.iterate(b"\x00")) == 2_000
         database.write(batch_of({b"more": bytes(20 << 20)}), durable=True)
         assert database.get(b"more") == bytes(20 << 20)
+
+
+def test_a_map_that_may_not_grow_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LmdbDatabase(tmp_path, map_size=1 << 16) as database:
+        database.write(batch_of({b"a": b"1"}), durable=True)
+        monkeypatch.setattr(lmdb_database, "MAP_BYTES_MAX", 1 << 20)
+        with pytest.raises(DatabaseFull, match="would exceed"):
+            database.write(batch_of({b"b": bytes(2 << 20), b"c": b"3"}), durable=True)
+        assert list(database.iterate(b"")) == [(b"a", b"1")]
+        database.write(batch_of({b"c": b"3"}), durable=True)
+        assert database.get(b"c") == b"3"
 
 
 def test_the_map_grows_under_an_open_iterator(tmp_path: Path) -> None:
