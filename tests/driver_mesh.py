@@ -197,6 +197,7 @@ class MeshNode:
             self.sync = Sync(self.chain, self.switch, self.driver, seals, runtime, log, self.switch.penalise)
             self.driver.on_peer_height = self.sync.note_height
             self.driver.on_decided = self.sync.note_decided
+            self.driver.syncing = self.sync.progress
             self.switch.on_peer_down(self.sync.forget)
             self.switch.servers[DECIDED] = Serving(self.chain).serve
             jobs.append(self.sync.run())

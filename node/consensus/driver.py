@@ -141,6 +141,8 @@ class ConsensusDriver:
         self.on_peer_height: Callable[[NodeId, int], None] = lambda peer, height: None
         """Called with the height that a peer says it works on; sync listens."""
         self.on_decided: Callable[[Header], None] = lambda header: None
+        self.syncing: Callable[[], dict[str, int] | None] = lambda: None
+        """How far catching up has come ("from", "to" block numbers), for ``inspect``; sync tells."""
         self._codec = codec
         self._chain = chain
         self._pool = pool
@@ -212,7 +214,7 @@ class ConsensusDriver:
 
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""
-        return {**self.engine.inspect(), "waitingMessages": len(self._heard)}
+        return {**self.engine.inspect(), "syncing": self.syncing(), "waitingMessages": len(self._heard)}
 
     # --- messages in -----------------------------------------------------------------------------
 

@@ -110,8 +110,8 @@ class Sync:
         self._turn = 0
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
-        self.target = 0
-        """Where the current catch-up goes; 0 when there is none."""
+        self._start = 0
+        self._target = 0
 
     # --- what feeds it ---------------------------------------------------------------------------
 
@@ -131,6 +131,10 @@ class Sync:
         """The head has moved."""
         self._moved.set()
 
+    def progress(self) -> dict[str, int] | None:
+        """Block numbers that the current catch-up goes ``from`` and ``to``; None when there is none."""
+        return {"from": self._start, "to": self._target} if self._target else None
+
     def _is_behind(self) -> bool:
         return max(self._decided.values(), default=0) >= self._chain.head.number + BEHIND_MIN
 
@@ -148,13 +152,13 @@ class Sync:
 
     async def _catch_up(self) -> None:
         """From the head to the highest height that somebody claims; ends early when it gets nowhere."""
-        start = self._chain.head.number
-        self.target = max(self._decided.values())
-        self._log.info("catching up", head=start, target=self.target)
+        start = self._start = self._chain.head.number
+        self._target = max(self._decided.values())
+        self._log.info("catching up", head=start, target=self._target)
         fetching: asyncio.Task[tuple[NodeId, list[_Entry]]] | None = None
         try:
             parent = self._chain.head
-            while parent.number < self.target:
+            while parent.number < self._target:
                 if fetching is None:
                     fetching = self._fetch_soon(parent.number + 1, parent.hash)
                 peer, entries = await fetching
@@ -162,7 +166,7 @@ class Sync:
                 if not entries:
                     break
                 last = entries[-1].block.header
-                if last.number < self.target:
+                if last.number < self._target:
                     fetching = self._fetch_soon(last.number + 1, last.hash)
                 if not await self._feed(peer, entries):
                     break
@@ -170,7 +174,7 @@ class Sync:
         finally:
             if fetching is not None:
                 fetching.cancel()
-            self.target = 0
+            self._target = 0
         self._log.info("caught up", head=self._chain.head.number, blocks=self._chain.head.number - start)
 
     def _fetch_soon(self, first: int, parent_hash: Hash32) -> asyncio.Task[tuple[NodeId, list[_Entry]]]:

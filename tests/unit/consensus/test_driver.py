@@ -112,7 +112,15 @@ def test_a_late_follower_fetches_ranges_and_agrees():
         late = cluster.make(6, block_time_ms=200)
         cluster.nodes.append(late)
         await late.start()
-        took = await cluster.until(lambda: late.head_number >= cluster.nodes[0].head_number, 20_000)
+        progress = []
+
+        def caught_up() -> bool:
+            progress.append(late.driver.inspect()["syncing"])
+            return late.head_number >= cluster.nodes[0].head_number
+
+        took = await cluster.until(caught_up, 20_000)
+        assert {"from": 0, "to": 120} in progress
+        assert late.sync.progress() is None or took
         assert took < 10_000
         assert late.told("catching up")
         assert late.told("caught up")
