@@ -80,21 +80,27 @@ class LmdbDatabase:
             return None
         with self._map_lock:
             self._check_open()
-            with self._environment.begin() as transaction:
-                value: bytes | None = transaction.get(key)
-                return value
+            try:
+                with self._environment.begin() as transaction:
+                    value: bytes | None = transaction.get(key)
+                    return value
+            except lmdb.Error as error:
+                raise _translated(error, self._path) from error
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values in the order of ``keys``, all as of one moment."""
         with self._map_lock:
             self._check_open()
             pending = self._pending
-            with self._environment.begin() as transaction:
-                read = transaction.get
-                return [
-                    pending[key] if key in pending else read(key) if 0 < len(key) <= KEY_BYTES_MAX else None
-                    for key in keys
-                ]
+            try:
+                with self._environment.begin() as transaction:
+                    read = transaction.get
+                    return [
+                        pending[key] if key in pending else read(key) if 0 < len(key) <= KEY_BYTES_MAX else None
+                        for key in keys
+                    ]
+            except lmdb.Error as error:
+                raise _translated(error, self._path) from error
 
     def iterate(self, prefix: bytes, start: bytes = b"", reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Pairs whose key has ``prefix``, from ``prefix + start`` on, in key order (or against it from there)."""
@@ -103,7 +109,10 @@ class LmdbDatabase:
         if reverse and not start:
             position = None  # from the last key with this prefix
         while True:
-            pairs, position = read(prefix, position)
+            try:
+                pairs, position = read(prefix, position)
+            except lmdb.Error as error:
+                raise _translated(error, self._path) from error
             yield from pairs
             if position is None:
                 return

@@ -250,6 +250,33 @@ def test_a_file_that_was_cut_short(tmp_path: Path, parts: int) -> None:
         LmdbDatabase(tmp_path)
 
 
+def test_pages_of_the_tree_overwritten(tmp_path: Path) -> None:
+    """In a child: what LMDB makes of a damaged page is not for this process to find out."""
+    build(tmp_path)
+    data = tmp_path / "data.mdb"
+    size = data.stat().st_size
+    with data.open("r+b") as file:
+        file.seek(8192)
+        file.write(bytes(size - 8192))
+    child = run_child(
+        """
+import sys
+from pathlib import Path
+from node.storage.database import DatabaseCorrupt
+from node.storage.lmdb_database import LmdbDatabase
+database = LmdbDatabase(Path(sys.argv[1]))
+for read in (lambda: database.get(b"00001"), lambda: database.get_many([b"1"]), lambda: list(database.iterate(b"0"))):
+    try:
+        read()
+    except DatabaseCorrupt as error:
+        print(error)
+""",
+        str(tmp_path),
+    )
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.count("the database is damaged") == 3
+
+
 def test_root_pages_overwritten(tmp_path: Path) -> None:
     build(tmp_path)
     with (tmp_path / "data.mdb").open("r+b") as file:
