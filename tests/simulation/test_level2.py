@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from network.faults.link_policy import LinkCondition
+from network.invariants import Invariant, InvariantViolated
+from network.simulator.disk import SimulatedDisk
 from network.simulator.simulation import RequestRefused, Simulation
+from node.consensus.validators import ValidatorSet
 
 MS_PER_BLOCK = 1000
 
@@ -127,6 +130,36 @@ def test_wrong_clocks_and_lossy_links_slow_nobody_down_for_good() -> None:
         simulation.traffic(per_second=5)
         assert simulation.run_until_height(10)
         assert simulation.check_same_chains() >= 10
+
+
+def cut_power_at_each_height(simulation: Simulation, name: str, until_height: int) -> None:
+    for height in range(3, until_height):
+        assert simulation.run_until_height(height)
+        simulation.cut_power(name)
+        simulation.run_for(100)
+        simulation.start(name)
+
+
+def test_a_cluster_that_decides_without_a_quorum_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ValidatorSet, "is_quorum", lambda self, weight: 2 * weight >= self.total_weight)
+    with Simulation(seed=12) as simulation:
+        simulation.start()
+        simulation.traffic(per_second=5)
+        assert simulation.run_until_height(3)
+        simulation.partition(["n0", "n1"], ["n2", "n3"])
+        with pytest.raises(InvariantViolated) as caught:
+            simulation.run_for(30_000)
+    assert caught.value.invariant is Invariant.AGREEMENT
+
+
+def test_a_database_that_only_says_it_is_durable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = SimulatedDisk.write
+    monkeypatch.setattr(SimulatedDisk, "write", lambda self, batch, durable: honest(self, batch, durable=False))
+    with Simulation(seed=13) as simulation:
+        simulation.start()
+        with pytest.raises(InvariantViolated) as caught:
+            cut_power_at_each_height(simulation, "n2", 12)
+    assert caught.value.invariant is Invariant.MEMORY
 
 
 def story(seed: int) -> str:
