@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
+
 from node.crypto.hashes import EMPTY_LIST_KECCAK, EMPTY_TRIE_ROOT, keccak256
 from node.forks.schedule import ForkSchedule
 from node.primitives.hexadecimal import HexError, from_data
@@ -133,8 +135,10 @@ def parse_genesis(text: str | bytes) -> Genesis:
     if len(text) > GENESIS_BYTES_MAX:
         raise GenesisError(f"genesis file is larger than {GENESIS_BYTES_MAX} bytes")
     try:
+        # orjson bounds nesting, but reads a balance above 64 bits as a float; json is exact, but nests without bound
+        orjson.loads(text)
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise GenesisError(f"genesis is not JSON: {error}") from None
     return genesis_from_json(document)
 

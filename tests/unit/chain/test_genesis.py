@@ -75,3 +75,10 @@ def test_not_a_genesis(text: str) -> None:
 
 def test_text_round_trip() -> None:
     assert parse_genesis(json.dumps(genesis_json())).block().hash == make_genesis().block().hash
+
+
+def test_balances_beyond_64_bits_are_exact() -> None:
+    document = genesis_json()
+    document["alloc"] = {"0x" + "11" * 20: {"balance": 10**27 + 1}}
+    genesis = parse_genesis(json.dumps(document))
+    assert [account.balance for account in genesis.alloc.values()] == [10**27 + 1]
