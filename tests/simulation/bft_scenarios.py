@@ -1,9 +1,12 @@
 """Directed scenarios: the cases that random seeds rarely reach. Each raises AssertionError when the engine is wrong."""
 
+from network.simulator.level1.judge import Judge
 from network.simulator.level1.world import Plan, World
 from node.consensus.bft.core import BftSettings
-from node.consensus.bft.messages import NIL, NONE, Kind, Polka, Proposal
+from node.consensus.bft.evidence import conviction
+from node.consensus.bft.messages import NIL, NONE, Kind, Polka, Proposal, Statement
 from node.consensus.bft.round_machine import Timeouts
+from node.consensus.bft.vote_keeper import VoteKeeper
 from node.consensus.engine import LogRecord
 from node.consensus.journal import encode_record
 from node.consensus.signer import Signer
@@ -246,6 +249,39 @@ def amnesia_is_convicted() -> None:
     block, other = bench.block(b"b"), bench.block(b"other")
     bench.hear(*bench.precommits(0, block, (3,)), *bench.prevotes(2, other, (3,)))
     assert [(record.validator, record.kind) for record in bench.evidence] == [(bench.addresses[3], "E2")]
+
+
+def amnesia_only_fork_is_accountable() -> None:
+    """Half the weight forgets its locks, nobody votes twice in a slot: the fork convicts exactly the forgetful."""
+    deceived, witness = Bench(me=0), Bench(me=1)
+    first = next(message for message in witness.published if isinstance(message, Proposal)).block
+    forgetful = (2, 3)
+    from_deceived = deceived.prevotes(0, first, (0,))
+    locks = witness.precommits(0, first, forgetful)
+    witness.hear(*from_deceived, *witness.prevotes(0, first, forgetful), *locks)
+    assert witness.chain[1].hash == first.hash
+    deceived.hear(*deceived.precommits(1, None, forgetful))
+    assert deceived.machine.round == 1
+    other = deceived.block(b"other")
+    again = deceived.prevotes(2, other, forgetful)  # in spite of the locks, with valid round -1
+    deceived.hear(*again[:1], *deceived.precommits(2, other, (3,)))
+    assert deceived.machine.round == 2
+    deceived.hear(deceived.proposal(2, other), *again[1:], *deceived.precommits(2, other, (2,)))
+    assert deceived.chain[1].hash == other.hash, "forked"
+    judge = Judge(deceived.genesis, deceived.validators, frozenset(deceived.addresses[:2]))
+    for bench in (deceived, witness):
+        for message in bench.published:
+            statement = message.statement if isinstance(message, Proposal) else message
+            if isinstance(statement, Statement):
+                judge.on_said(statement)
+    for statement in (*locks, *again):
+        judge.on_said(statement)
+    assert judge.convicted() == dict.fromkeys((deceived.addresses[who] for who in forgetful), "E2")
+    judge.judge_transcript()
+    assert judge.violation is None
+    keeper = VoteKeeper(1, deceived.validators)
+    found = [evidence for vote in (*locks, *again) if (evidence := keeper.add(vote))]
+    assert [conviction(evidence.first, evidence.second) for evidence in found] == ["E2", "E2"]
 
 
 def two_proposals_are_evidence() -> None:
