@@ -211,6 +211,7 @@ def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str]
         "",
         "[p2p]",
         f"listen = {_string(f'{listen_host}:{place.p2p_port}')}",
+        *([] if place.dial_host == listen_host else [f"advertise = {_string(f'{place.dial_host}:{place.p2p_port}')}"]),
         'node_key_file = "node.key"',
         f"bootnodes = {_list(bootnodes)}",
         f"peers_max = {max(25, 2 * manifest.nodes)}",

@@ -189,6 +189,7 @@ def test_containers_get_a_folder_each(tmp_path):
     config = load_config(tmp_path / "c" / "n1" / "node.toml")
     assert (config.rpc.host, config.rpc.port, config.p2p.listen) == ("0.0.0.0", 8545, "0.0.0.0:30303")
     assert config.p2p.bootnodes[0].endswith("@n0:30303")
+    assert config.p2p.advertise == "n1:30303"
     assert "n1" in config.rpc.allowed_hosts
     assert (tmp_path / "c" / "n1" / "genesis.json").is_file()
     assert provision.provision_containers(manifest, tmp_path / "c").nodes == network.nodes, (
