@@ -74,7 +74,7 @@ def logs(node: str | None, follow: bool, lines: int, network_name: str | None, a
     followed = [_Followed(run, name, lines) for name in names]
     entries = [(line, one.name) for one in followed for line in one.first]
     if len(followed) > 1:
-        entries.sort(key=lambda entry: entry[0][:12])  # the time of day leads every line
+        entries.sort(key=lambda entry: _stamp(entry[0]))
     for line, name in entries:
         _show(out, name, line)
     while follow:
@@ -83,6 +83,11 @@ def logs(node: str | None, follow: bool, lines: int, network_name: str | None, a
             _show(out, name, line)
         if not fresh:
             time.sleep(0.1)
+
+
+def _stamp(line: str) -> str:
+    """The time that leads a line, in both forms: ``02:17:15.245 …`` and ``{"ts":1764037035245,…``."""
+    return line[6:19] if line.startswith('{"ts":') else line[:12]
 
 
 def _show(out: Output, name: str, line: str) -> None:
