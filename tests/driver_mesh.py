@@ -260,6 +260,7 @@ class Cluster:
         for node in self.nodes:
             if node.node_id in self.mesh.switches:
                 await node.kill()
+        await asyncio.sleep(1)  # what is still on its way reaches nobody
 
     async def until(self, condition: Callable[[], bool], within_ms: int = 60_000) -> int:
         """Wait in virtual time; returns how long it took. AssertionError when it does not come true."""

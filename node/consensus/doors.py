@@ -84,6 +84,10 @@ class Codec(Protocol):
         """Raises MalformedMessage."""
         ...
 
+    def claim(self, data: bytes) -> ConsensusMessage:
+        """What a message says, its block undecoded. Raises MalformedMessage."""
+        ...
+
     def is_large(self, message: ConsensusMessage) -> bool:
         """Whether it carries a block."""
         ...

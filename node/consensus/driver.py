@@ -227,14 +227,16 @@ class ConsensusDriver:
         return self._judge(peer, payload)
 
     def _judge(self, peer: NodeId, payload: bytes) -> Verdict:
-        """Cheapest first: shape, then whether we want it, then signatures."""
+        """Cheapest first: what it claims, whether we want that, signatures; the block is decoded last."""
         try:
-            message = self._codec.decode(payload)
-            triage = self.engine.triage(message)
+            claim = self._codec.claim(payload)
+            triage = self.engine.triage(claim)
             if not triage.wanted:
                 return REJECT(triage.why) if triage.hostile else IGNORE(triage.why)
             if len(self._heard) >= INBOX_MAX:
                 return IGNORE("the consensus inbox is full")
+            self._codec.check(claim)
+            message = self._codec.decode(payload)
             self._codec.check(message)
         except MalformedMessage as error:
             self._log.debug("consensus message refused", peer=peer, why=str(error))

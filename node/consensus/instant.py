@@ -131,6 +131,10 @@ class SoloCodec:
         """Raises MalformedMessage."""
         raise MalformedMessage("the instant engine has no messages")
 
+    def claim(self, data: bytes) -> ConsensusMessage:
+        """Raises MalformedMessage."""
+        raise MalformedMessage("the instant engine has no messages")
+
     def is_large(self, message: ConsensusMessage) -> bool:
         """Never asked."""
         return False

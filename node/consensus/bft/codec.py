@@ -7,6 +7,7 @@ from typing import Final
 from node.consensus.bft.messages import (
     NONE,
     Certificate,
+    Claim,
     Decided,
     Evidence,
     Kind,
@@ -17,6 +18,7 @@ from node.consensus.bft.messages import (
     Status,
     decode,
     decode_certificate,
+    decode_claim,
 )
 from node.consensus.bft.signatures import BadSignature, SignatureChecker
 from node.consensus.bft.vote_keeper import certificate_has_quorum
@@ -39,13 +41,17 @@ class BftCodec:
         """A message from its wire form. Raises MalformedMessage."""
         return decode(data)
 
+    def claim(self, data: bytes) -> Claim:
+        """What a message says, its block undecoded. Raises MalformedMessage."""
+        return decode_claim(data)
+
     def is_large(self, message: ConsensusMessage) -> bool:
         """Whether it carries a block."""
         return isinstance(message, Proposal | Polka | Decided)
 
     def check(self, message: ConsensusMessage) -> None:
-        """Every signature. Raises MalformedMessage."""
-        assert isinstance(message, Statement | Proposal | Polka | Decided | Status | Evidence)
+        """Every signature of a message or claim. Raises MalformedMessage."""
+        assert isinstance(message, Statement | Proposal | Polka | Decided | Status | Evidence | Certificate)
         try:
             self._signatures.check(message)
         except BadSignature as error:

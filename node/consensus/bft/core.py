@@ -12,7 +12,17 @@ from typing import Final
 
 from node.consensus.bft.evidence import conviction
 from node.consensus.bft.inspection import inspect_evidence, inspect_machine
-from node.consensus.bft.messages import Decided, Evidence, Polka, Proposal, Statement, Status, decode
+from node.consensus.bft.messages import (
+    Certificate,
+    Decided,
+    Evidence,
+    Kind,
+    Polka,
+    Proposal,
+    Statement,
+    Status,
+    decode,
+)
 from node.consensus.bft.round_machine import RoundMachine, Step, Timeouts
 from node.consensus.bft.vote_keeper import certificate_has_quorum
 from node.consensus.engine import (
@@ -157,29 +167,31 @@ class BftEngine:
             self._answered_ms.pop(event.peer, None)
 
     def triage(self, message: ConsensusMessage) -> Triage:
-        """Whether a message is worth verifying. Cheap; changes nothing."""
+        """Whether a message, or what it claims (``decode_claim``), is worth verifying. Cheap; changes nothing."""
         if self._machine is None:
             return Triage(False, "not started")
         if isinstance(message, Status):
             return WANTED
         if isinstance(message, Decided | Polka):
+            message = message.certificate
+        elif isinstance(message, Proposal):
+            message = message.statement
+        if isinstance(message, Certificate):
             return self._triage_certificate(message)
+        if isinstance(message, Statement):
+            return self._triage_statement(message)
         if isinstance(message, Evidence):
             if message.first.validator not in self.validators:
                 return Triage(False, "evidence against a stranger", hostile=True)
             known = (message.first.validator, message.first.height) in self.evidence
             return Triage(False, "evidence already known") if known else WANTED
-        if not isinstance(message, Statement | Proposal):
-            return Triage(False, "unknown message", hostile=True)
-        return self._triage_statement(message)
+        return Triage(False, "unknown message", hostile=True)
 
-    def _triage_statement(self, message: Statement | Proposal) -> Triage:
-        statement = message.statement if isinstance(message, Proposal) else message
+    def _triage_statement(self, statement: Statement) -> Triage:
+        is_proposal = statement.kind is Kind.PROPOSAL
         if statement.validator not in self.validators:
             return Triage(False, "signer is no validator", hostile=True)
-        if isinstance(message, Proposal) and statement.validator != self.validators.proposer(
-            statement.height, statement.round
-        ):
+        if is_proposal and statement.validator != self.validators.proposer(statement.height, statement.round):
             return Triage(False, "not the proposer's turn", hostile=True)
         ahead = statement.height - self.height
         if ahead < 0:
@@ -189,18 +201,18 @@ class BftEngine:
         current = self.machine.round if ahead == 0 else 0
         if statement.round > current + ROUNDS_AHEAD_MAX:
             return Triage(False, "round too far ahead")
-        if ahead == 0 and isinstance(message, Statement) and self.machine.votes.knows(message):
-            return Triage(False, "vote already counted")
+        if ahead == 0 and self.machine.knows(statement):
+            return Triage(False, "already held" if is_proposal else "vote already counted")
         return WANTED
 
-    def _triage_certificate(self, message: Decided | Polka) -> Triage:
-        certificate = message.certificate
+    def _triage_certificate(self, certificate: Certificate) -> Triage:
+        decides = certificate.kind is Kind.PRECOMMIT
         ahead = certificate.height - self.height
         if ahead < 0:
             return Triage(False, "height already decided")
-        if ahead > (DECIDED_AHEAD_MAX if isinstance(message, Decided) else 0):
+        if ahead > (DECIDED_AHEAD_MAX if decides else 0):
             return Triage(False, "height too far ahead")
-        if isinstance(message, Polka) and certificate.round <= self.machine.valid_round:
+        if not decides and certificate.round <= self.machine.valid_round:
             return Triage(False, "polka is not news")
         if not certificate_has_quorum(certificate, self.validators):
             return Triage(False, "certificate without a quorum", hostile=True)

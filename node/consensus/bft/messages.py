@@ -277,6 +277,8 @@ class Evidence:
 
 
 Message: TypeAlias = Statement | Proposal | Polka | Decided | Status | Evidence
+Claim: TypeAlias = Statement | Certificate | Status | Evidence
+"""What a message says, without its block."""
 
 _VOTE: Final = 1
 _PROPOSAL: Final = 2
@@ -302,15 +304,43 @@ def decode(data: bytes) -> Message:
     | 5 | Status | height, round, step, valid round + 1 |
     | 6 | Evidence | statement, statement |
     """
-    if len(data) > MESSAGE_BYTES_MAX:
-        raise MalformedMessage(f"message of {len(data)} bytes exceeds {MESSAGE_BYTES_MAX}")
     try:
-        items = rlp.decode_list(data)
-        if not items:
-            raise MalformedMessage("empty message")
+        items = _items(data)
         return _message(rlp.as_int(items[0], "tag", 8), items)
     except rlp.RLPError as error:
         raise MalformedMessage(str(error)) from error
+
+
+def decode_claim(data: bytes) -> Claim:
+    """What a message claims; its block stays undecoded, so that a stranger cannot make us parse megabytes.
+
+    Raises MalformedMessage. A claim that decodes does not mean that the whole message does.
+    """
+    try:
+        items = _items(data)
+        tag = rlp.as_int(items[0], "tag", 8)
+        if tag == _PROPOSAL and len(items) == 4:
+            statement = _statement(items[1])
+            _expect(statement.kind is Kind.PROPOSAL, "proposal: statement of another kind")
+            return statement
+        if tag in (_POLKA, _DECIDED) and len(items) == 3:
+            certificate = _certificate(items[2])
+            kind = Kind.PREVOTE if tag == _POLKA else Kind.PRECOMMIT
+            _expect(certificate.kind is kind, "certificate holds votes of the wrong kind")
+            return certificate
+        small = _message(tag, items)
+        assert isinstance(small, Statement | Status | Evidence), "messages with a block are handled above"
+        return small
+    except rlp.RLPError as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def _items(data: bytes) -> list[rlp.Item]:
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise MalformedMessage(f"message of {len(data)} bytes exceeds {MESSAGE_BYTES_MAX}")
+    items = rlp.decode_list(data)
+    _expect(bool(items), "empty message")
+    return items
 
 
 def _message(tag: int, items: list[rlp.Item]) -> Message:

@@ -470,6 +470,13 @@ class RoundMachine:
         """Where I stand."""
         return Status(self.height, self.round, self.step, self.valid_round)
 
+    def knows(self, statement: Statement) -> bool:
+        """Whether exactly this vote is counted, or a proposal of this value is held."""
+        if statement.kind is Kind.PROPOSAL:
+            held = self.candidates.proposals(statement.round)
+            return any(proposal.statement.same_value(statement) for proposal in held)
+        return self.votes.knows(statement)
+
     def wants_to_start(self) -> bool:
         """Others are at this height already: the proposal of round 0 is here, or enough of them have voted."""
         return bool(self.candidates.proposals(0)) or self.votes.round_to_skip_to(NONE) is not None

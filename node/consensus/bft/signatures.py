@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from node.consensus.bft.evidence import check_evidence
-from node.consensus.bft.messages import Certificate, Decided, Evidence, Message, Polka, Proposal, Statement
+from node.consensus.bft.messages import Certificate, Claim, Decided, Evidence, Message, Polka, Proposal, Statement
 from node.consensus.engine import Domain
 from node.crypto import secp256k1
 
@@ -26,8 +26,8 @@ class SignatureChecker:
         self._domain = domain
         self._good: dict[bytes, None] = {}
 
-    def check(self, message: Message) -> None:
-        """Raises BadSignature, or MalformedMessage for evidence that convicts nobody."""
+    def check(self, message: Message | Claim) -> None:
+        """Of a message or a claim. Raises BadSignature, or MalformedMessage for evidence that convicts nobody."""
         if isinstance(message, Statement):
             self._check_statement(message)
         elif isinstance(message, Proposal):
@@ -36,6 +36,8 @@ class SignatureChecker:
                 self.check_certificate(message.polka)
         elif isinstance(message, Polka | Decided):
             self.check_certificate(message.certificate)
+        elif isinstance(message, Certificate):
+            self.check_certificate(message)
         elif isinstance(message, Evidence):
             check_evidence(message)
             self._check_statement(message.first)

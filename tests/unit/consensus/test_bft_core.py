@@ -136,6 +136,11 @@ def test_triage_wants_what_is_useful_and_knows_lies():
     assert triage(bench.proposal(0, block, by=2)).hostile
     assert triage(bench.decided(0, block, (1, 2))).hostile
     assert triage(bench.decided(0, block)).wanted
+    assert triage(bench.decided(0, block).certificate).wanted
+    assert triage(bench.proposal(0, block).statement).wanted
+    bench.hear(bench.proposal(0, block))
+    assert not triage(bench.proposal(0, block)).wanted
+    assert triage(bench.proposal(0, bench.block(b"other"))).wanted  # evidence again
     stranger = Statement(Kind.PREVOTE, 1, 0, block.hash, NONE, b"\x01" * 20, b"s")
     assert triage(stranger).hostile
     _decide(bench)

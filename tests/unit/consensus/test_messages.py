@@ -1,5 +1,7 @@
 """Wire bytes of every message: exact, strict, total."""
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from node.consensus.bft.messages import (
     Status,
     decode,
     decode_certificate,
+    decode_claim,
 )
 from node.consensus.engine import MalformedMessage
 from node.crypto.hashes import keccak256
@@ -46,6 +49,21 @@ def _messages() -> dict[str, object]:
 def test_round_trip(name):
     message = _messages()[name]
     assert decode(message.encode()) == message
+
+
+@pytest.mark.parametrize("name", list(_messages()))
+def test_a_claim_is_the_message_without_its_block(name):
+    message = _messages()[name]
+    claim = decode_claim(message.encode())
+    assert claim == getattr(message, "statement", getattr(message, "certificate", message))
+
+
+def test_a_claim_does_not_decode_the_block():
+    proposal = BENCH.proposal(0, BLOCK)
+    junk = rlp.encode_list([b"\x02", proposal.statement.item(), rlp.encode_bytes(b"\x01" * 999), rlp.EMPTY_LIST])
+    assert decode_claim(junk) == proposal.statement
+    with pytest.raises(MalformedMessage):
+        decode(junk)
 
 
 def test_signing_digest_is_fixed():
@@ -150,6 +168,8 @@ def test_too_large_is_refused_before_decoding():
 
 @given(st.binary(max_size=400))
 def test_decode_is_total(data):
+    with contextlib.suppress(MalformedMessage):
+        decode_claim(data)
     try:
         message = decode(data)
     except MalformedMessage:
@@ -162,6 +182,8 @@ def test_decode_is_total_near_real_messages(name, data):
     encoded = bytearray(_messages()[name].encode())
     for _ in range(data.draw(st.integers(1, 3))):
         encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(MalformedMessage):
+        decode_claim(bytes(encoded))
     try:
         message = decode(bytes(encoded))
     except MalformedMessage:
