@@ -6,6 +6,7 @@ Additions check the curve only, everything else the subgroup too, as the EIP ask
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 PRIME: Final = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
@@ -18,19 +19,16 @@ G1_SIZE: Final = 96
 G2_SIZE: Final = 192
 INFINITY_COMPRESSED: Final = b"\xc0" + bytes(47)
 
-_loaded: list[Any] = []
-
 
 class CurveError(ValueError):
     """Coordinates out of range, or no point of the curve or of its subgroup."""
 
 
+@cache
 def _arkworks() -> Any:
-    if not _loaded:
-        import py_arkworks_bls12381  # only where a contract or a blob really needs the curve
+    import py_arkworks_bls12381  # only where a contract or a blob really needs the curve
 
-        _loaded.append(py_arkworks_bls12381)
-    return _loaded[0]
+    return py_arkworks_bls12381
 
 
 def check_field(data: bytes) -> None:

@@ -1,8 +1,8 @@
 """The pairing-friendly curve alt_bn128 (bn254): addition, multiplication, pairing check (EIP-196, EIP-197).
 
 The work is done by the mcl library inside the mclbn256 wheel, spoken to through ctypes: the wheel's own Python
-classes are for another curve and keep it as global state, so this file sets the curve once and uses nothing else
-of it. The library is loaded at the first use (20 MB). Every coordinate and curve equation is checked here.
+classes are for another curve, and nothing of them is used. Loaded at the first use (mcl_library.py). Every
+coordinate and curve equation is checked here.
 """
 
 from __future__ import annotations
@@ -28,14 +28,12 @@ _TWIST_B: Final[Fp2] = (
 )
 """3 / (9 + i): the twist is y^2 = x^3 + this."""
 
-_CURVE_SNARK1: Final = 4
 _UNITS: Final = 4
-_COMPILED_SIZE: Final = _UNITS + 10 * _UNITS
-_FP: Final = 32
+"""64-bit words in a field element."""
+_FP: Final = 8 * _UNITS
 _G1: Final = 3 * _FP
 _G2: Final = 6 * _FP
 _GT: Final = 12 * _FP
-_loaded: list[Any] = []
 
 
 class CurveError(ValueError):
@@ -115,17 +113,9 @@ def pairing_is_one(pairs: list[tuple[G1, G2]]) -> bool:
 
 
 def _library() -> Any:
-    if not _loaded:
-        # 20 MB, and a temporary file while it loads: only where a contract really pairs
-        from mclbn256 import mclbn256 as wheel
+    from node.crypto.mcl_library import LIBRARY  # loads 20 MB: only where a contract really uses the curve
 
-        library = wheel.lib
-        if library.mclBn_init(_CURVE_SNARK1, _COMPILED_SIZE) != 0:
-            raise RuntimeError("the mcl library refused the curve bn254 (SNARK1)")
-        # the wheel keeps a second copy of the library as a bytes object; it has served
-        wheel.mclbn256_bs = wheel.mcl_bs = b""
-        _loaded.append(library)
-    return _loaded[0]
+    return LIBRARY
 
 
 def _g1_buffer(library: Any, points: list[G1]) -> Array[Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 PRIME: Final = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
 ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 B: Final = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
-
-_modules: list[Any] = []
 
 
 def verify(digest: bytes, r: int, s: int, x: int, y: int) -> bool:
@@ -26,12 +25,11 @@ def verify(digest: bytes, r: int, s: int, x: int, y: int) -> bool:
     return True
 
 
-def _backend() -> list[Any]:
-    if not _modules:
-        # 10 MB of OpenSSL bindings that most nodes never need: not at start-up
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric import ec, utils
-        from cryptography.hazmat.primitives.hashes import SHA256
+@cache
+def _backend() -> tuple[Any, Any, Any, Any]:
+    # 10 MB of OpenSSL bindings that most nodes never need: not at start-up
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, utils
+    from cryptography.hazmat.primitives.hashes import SHA256
 
-        _modules.extend((ec, utils.Prehashed(SHA256()), utils.encode_dss_signature, InvalidSignature))
-    return _modules
+    return ec, utils.Prehashed(SHA256()), utils.encode_dss_signature, InvalidSignature

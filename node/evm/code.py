@@ -5,7 +5,6 @@ A small bounded cache keeps the analyses of the codes that run most; init code r
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Final
 
 JUMPDEST: Final = 0x5B
@@ -58,15 +57,20 @@ def find_jump_destinations(code: bytes, size: int) -> bytes:
 
 
 class CodeCache:
-    """The analyses of recently run codes, least recently used out first, bounded by the bytes they hold."""
+    """The analyses of recently run codes, bounded by the bytes they hold; safe to share between threads.
+
+    Two generations: what is used moves to the young one; when that is full it becomes the old one, and what was
+    old is forgotten. Single dict reads and writes need no lock; two threads may at worst analyse a code twice.
+    """
 
     def __init__(self, bytes_max: int) -> None:
-        self._bytes_max = bytes_max
-        self._bytes_held = 0
-        self._codes: OrderedDict[bytes, Code] = OrderedDict()
+        self._generation_bytes_max = bytes_max // 2
+        self._young: dict[bytes, Code] = {}
+        self._young_bytes = 0
+        self._old: dict[bytes, Code] = {}
 
     def __len__(self) -> int:
-        return len(self._codes)
+        return len(self._young.keys() | self._old.keys())
 
     def get(self, code: bytes) -> Code:
         """The analysis of ``code``, kept for the next call.
@@ -74,18 +78,12 @@ class CodeCache:
         The key is the bytes object itself: Python remembers its hash, and for the object that the
         state hands out again and again the lookup never compares contents.
         """
-        found = self._codes.get(code)
+        found = self._young.get(code)
         if found is not None:
-            self._codes.move_to_end(code)
             return found
-        found = Code(code)
-        self._codes[code] = found
-        self._bytes_held += self._cost(code)
-        while self._bytes_held > self._bytes_max and len(self._codes) > 1:
-            oldest, _ = self._codes.popitem(last=False)
-            self._bytes_held -= self._cost(oldest)
+        found = self._old.get(code) or Code(code)
+        if self._young_bytes > self._generation_bytes_max:
+            self._old, self._young, self._young_bytes = self._young, {}, 0
+        self._young[code] = found
+        self._young_bytes += 3 * len(code) + 300  # the key, the padded copy, the jump map; objects around them
         return found
-
-    @staticmethod
-    def _cost(code: bytes) -> int:
-        return 3 * len(code) + 300  # the key, the padded copy, the jump map; objects around them

@@ -43,7 +43,10 @@ LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("node.crypto.hashes", "sha3"): "the one backend switch: the fast Keccak where it is installed",
     ("node.crypto.hashes", "Crypto.Hash"): "the one backend switch: the Keccak that is always there",
     ("node.crypto.bls12_381", "py_arkworks_bls12381"): "few blocks use these precompiles; start-up need not pay",
-    ("node.crypto.bn254", "mclbn256"): "its C library takes long to load, and few blocks use these precompiles",
+    (
+        "node.crypto.bn254",
+        "node.crypto.mcl_library",
+    ): "its C library takes long to load, and few blocks use these precompiles",
     ("node.crypto.p256", "cryptography"): "few blocks use this precompile; start-up need not pay",
     ("node.evm.precompiles.modexp", "gmpy2"): "few blocks use this precompile; start-up need not pay",
     ("node.telemetry.metrics", "prometheus_client"): "metrics cost nothing until they are scraped",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from functools import cache
+from typing import Final, cast
 
 HEADER_SIZE: Final = 96
 OPERAND_SIZE_MAX: Final = 1024
 """Bytes (EIP-7823)."""
-_loaded: list[Any] = []
 
 
-def _power(base: int, exponent: int, modulus: int) -> int:
+@cache
+def _powmod() -> Callable[[int, int, int], int]:
     """GMP's power: eight times faster than Python's on long operands."""
-    if not _loaded:
-        from gmpy2 import powmod  # 40 ms to import, most of it its own version look-up: not at start-up
+    from gmpy2 import powmod  # 40 ms to import, most of it a look-up of its own version: not at start-up
 
-        _loaded.append(powmod)
-    return int(_loaded[0](base, exponent, modulus))
+    return cast("Callable[[int, int, int], int]", powmod)
 
 
 def _sizes(data: bytes) -> tuple[int, int, int]:
@@ -70,7 +70,7 @@ def modexp(data: bytes) -> bytes:
     modulus = _piece(data, HEADER_SIZE + base_size + exponent_size, modulus_size)
     if modulus == 0:
         return bytes(modulus_size)
-    return _power(base, exponent, modulus).to_bytes(modulus_size, "big")
+    return int(_powmod()(base, exponent, modulus)).to_bytes(modulus_size, "big")
 
 
 def modexp_bounded(data: bytes) -> bytes | None:

@@ -11,7 +11,7 @@ from node.evm.opcodes import Opcode
 from tests.unit.evm.program import World, operation
 
 MOD = 2**256
-EDGES = (0, 1, 2, 31, 32, 255, 256, 2**128, 2**255 - 1, 2**255, 2**255 + 1, MOD - 2, MOD - 1)
+EDGES = (0, 1, 2, 30, 31, 32, 255, 256, 2**128, 2**247, 2**255 - 1, 2**255, 2**255 + 1, MOD - 2, MOD - 1)
 WORD = st.one_of(st.sampled_from(EDGES), st.integers(0, MOD - 1), st.integers(0, 300))
 WORLD = World()
 

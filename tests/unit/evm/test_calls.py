@@ -152,6 +152,12 @@ class TestRefused:
         assert world.gas_of(code) == 21 + 100 + 9000 - 2300
         assert world.word(program(code, Opcode.RETURNDATASIZE, Opcode.ADD)) == 0
 
+    def test_all_of_the_balance_may_go(self, world: World) -> None:
+        world.state.add_balance(TARGET, 7)
+        assert world.word(call_operation(CALL, OTHER, gas=0, value=8)) == 0
+        assert world.word(call_operation(CALL, OTHER, gas=0, value=7)) == 1
+        assert world.state.balance(OTHER) == 7
+
     @pytest.mark.parametrize(("depth", "succeeds"), [(1023, 1), (1024, 0)])
     def test_depth(self, world: World, depth: int, succeeds: int) -> None:
         code = program(call_operation(CALL, OTHER), push(0), Opcode.SSTORE)

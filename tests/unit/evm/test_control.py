@@ -9,6 +9,10 @@ from node.evm.opcodes import Opcode, disassemble, immediate_size, name_of
 from node.evm.outcome import Halt, HaltReason, Revert, Success
 from tests.unit.evm.program import GAS, RETURN_TOP, World, operation, program, push
 
+CODES = st.one_of(
+    st.binary(max_size=200),
+    st.lists(st.sampled_from((0x00, 0x5B, 0x60, 0x61, 0x7F)), max_size=80).map(bytes),
+)
 BAD_JUMP = Halt(HaltReason.INVALID_JUMP)
 
 
@@ -19,7 +23,7 @@ def test_jump(world: World) -> None:
     assert GAS - outcome.gas_left == 3 + 8 + 1 + 3 + 3 + 3 + 3 + 3 + 3
 
 
-@pytest.mark.parametrize("target", [0, 3, 5, 6, 2**64, 2**256 - 1])
+@pytest.mark.parametrize("target", [0, 3, 4, 5, 6, 2**64, 2**256 - 1])
 def test_jump_to_anything_else_halts(world: World, target: int) -> None:
     # 5b as PUSH data is no landing place, nor is the end of the code
     code = program(push(target), Opcode.JUMP, Opcode.PUSH1, 0x5B)
@@ -67,7 +71,7 @@ def test_revert_undoes_and_halt_burns(world: World) -> None:
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=200))
+@given(CODES)
 def test_jump_map_marks_exactly_the_jumpdest_instructions(code: bytes) -> None:
     expected = bytearray(len(code))
     for instruction in disassemble(code):
@@ -79,7 +83,7 @@ def test_jump_map_marks_exactly_the_jumpdest_instructions(code: bytes) -> None:
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=200))
+@given(CODES)
 def test_disassembly_covers_the_code(code: bytes) -> None:
     assert b"".join(bytes((found.opcode,)) + found.immediate for found in disassemble(code)) == code
 
@@ -90,16 +94,15 @@ def test_names() -> None:
     assert [immediate_size(opcode) for opcode in (0x5F, 0x60, 0x7F, 0x80)] == [0, 1, 32, 0]
 
 
-def test_cache_returns_the_same_analysis_and_forgets_the_oldest() -> None:
-    cache = CodeCache(bytes_max=10_000)
-    first = cache.get(b"\x01" * 1000)
-    assert cache.get(b"\x01" * 1000) is first
-    cache.get(b"\x02" * 1000)
-    assert cache.get(b"\x01" * 1000) is first
-    cache.get(b"\x03" * 1000)
-    cache.get(b"\x04" * 1000)  # 02 is the one not asked for lately
-    assert len(cache) == 3
-    assert cache.get(b"\x01" * 1000) is first
+def test_cache_returns_the_same_analysis_and_forgets_what_is_not_used() -> None:
+    cache = CodeCache(bytes_max=20_000)
+    used = cache.get(b"\x5b" * 1000)
+    idle = cache.get(b"\x5c" * 1000)
+    for number in range(20):
+        cache.get(number.to_bytes(1, "big") * 1000)
+        assert cache.get(b"\x5b" * 1000) is used
+    assert len(cache) * 3300 < 20_000 + 2 * 3300
+    assert cache.get(b"\x5c" * 1000) is not idle
 
 
 def test_cache_keeps_a_code_larger_than_itself() -> None:

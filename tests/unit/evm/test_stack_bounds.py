@@ -2,9 +2,11 @@
 
 import pytest
 
+from node.evm.frame import Frame
 from node.evm.instruction import STACK_LIMIT, Instruction
+from node.evm.message import Message
 from node.evm.opcodes import Opcode
-from node.evm.outcome import Halt, HaltReason, Success
+from node.evm.outcome import Halt, HaltReason, Outcome, Success
 from node.evm.spec import Spec
 from node.forks.schedule import SPECS_BY_NAME
 from tests.unit.evm.program import RETURN_TOP, World, program, push
@@ -12,6 +14,24 @@ from tests.unit.evm.program import RETURN_TOP, World, program, push
 ROWS = [(spec, row) for spec in SPECS_BY_NAME.values() for row in spec.instructions.table if row is not None]
 NEWEST = [row for spec, row in ROWS if spec.name == "BPO2"]
 one = push(1)
+
+
+class Watch:
+    """Keeps the stack before the last step, and which opcodes failed."""
+
+    def __init__(self) -> None:
+        self.stack: list[int] = []
+        self.faults: list[int] = []
+
+    def enter(self, message: Message) -> None: ...
+
+    def step(self, frame: Frame, opcode: int) -> None:
+        self.stack = list(frame.stack)
+
+    def fault(self, frame: Frame, opcode: int, halt: Halt) -> None:
+        self.faults.append(opcode)
+
+    def exit(self, message: Message, outcome: Outcome) -> None: ...
 
 
 @pytest.mark.parametrize("row", [row for row in NEWEST if row.pops], ids=lambda row: row.name)
@@ -23,9 +43,11 @@ def test_underflow(world: World, row: Instruction) -> None:
 
 @pytest.mark.parametrize("row", [row for row in NEWEST if row.pushes > row.pops], ids=lambda row: row.name)
 def test_overflow(world: World, row: Instruction) -> None:
-    outcome = world.run(program(one * STACK_LIMIT, row.opcode))
+    watch = Watch()
+    outcome = world.run(program(one * STACK_LIMIT, row.opcode), tracer=watch)
     assert isinstance(outcome, Halt)
     assert outcome.reason is HaltReason.STACK_OVERFLOW
+    assert watch.faults == [row.opcode]  # the one that pushes too much, not the next one
 
 
 def test_a_full_stack_is_fine(world: World) -> None:
@@ -66,21 +88,10 @@ def test_push_behind_the_end_reads_zeros_and_stops(world: World, size: int) -> N
 
 
 @pytest.mark.parametrize(("cut", "value"), [(b"", 0), (b"\x12", 0x120000)])
-def test_a_cut_push_is_filled_from_the_right(cut: bytes, value: int) -> None:
-    seen: list[int] = []
-
-    class Watch:
-        def enter(self, message: object) -> None: ...
-
-        def step(self, frame: object, opcode: int) -> None:
-            seen[:] = frame.stack  # type: ignore[attr-defined]
-
-        def fault(self, frame: object, opcode: int, halt: object) -> None: ...
-
-        def exit(self, message: object, outcome: object) -> None: ...
-
-    World().run(program(Opcode.PUSH3, cut), tracer=Watch())
-    assert seen == [value]
+def test_a_cut_push_is_filled_from_the_right(world: World, cut: bytes, value: int) -> None:
+    watch = Watch()
+    world.run(program(Opcode.PUSH3, cut), tracer=watch)
+    assert watch.stack == [value]
 
 
 def test_push0(world: World) -> None:
