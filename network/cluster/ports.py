@@ -13,8 +13,8 @@ from typing import Final
 
 from network.failures import Busy
 
-DYNAMIC_RANGE: Final = range(20_000, 32_700)
-"""Below the range from which systems take ports for outgoing connections: what is free stays free."""
+DYNAMIC_RANGE: Final = range(20_000, 30_000)
+"""Below the range from which systems take ports for outgoing connections, and below our own usual ports."""
 
 
 @dataclass(frozen=True, slots=True)

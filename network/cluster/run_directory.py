@@ -61,8 +61,8 @@ class NodeEntry:
     @property
     def url(self) -> str:
         """Where its JSON-RPC is reached from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.http_host, self.http_host)
-        return f"http://{host}:{self.http_port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.http_host, self.http_host)
+        return f"http://[{host}]:{self.http_port}" if ":" in host else f"http://{host}:{self.http_port}"
 
     @property
     def role(self) -> str:

@@ -45,6 +45,20 @@ def test_what_is_written_reads_back(make_run):
         run.node("n9")
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8545"),
+        ("0.0.0.0", "http://127.0.0.1:8545"),
+        ("::", "http://[::1]:8545"),
+        ("::1", "http://[::1]:8545"),
+        ("10.0.0.5", "http://10.0.0.5:8545"),
+    ],
+)
+def test_where_a_node_is_reached(host, url):
+    assert run_directory.NodeEntry("n0", host, 8545, 30303, "", None).url == url
+
+
 def test_finding(make_run, state_home):
     with pytest.raises(Failure, match="no network"):
         run_directory.find(None)
