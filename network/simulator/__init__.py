@@ -5,7 +5,10 @@
     clocks       wall time that is wrong in the way asked for
     disk         a database that forgets what was not made durable
     links        the network door, delivering through network/faults/link_policy
-    simulation   N whole nodes on the above; faults, invariants, trace hash
+    world        machines on the above: start, crash, power cut, pause, partition; the trace and its hash
+    simulation   N whole nodes in a world, every move of a head judged
+    traffic      users who send transactions, and repeat what got lost
+    swarm        one seed: a cluster, its weather, its faults; then all heals
 
 May import node/ and the rest of network/. Nothing in node/ knows that it exists.
 """

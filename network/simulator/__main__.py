@@ -1,6 +1,7 @@
 """python -m network.simulator: one seeded run of a whole cluster under virtual time.
 
     python -m network.simulator --seed 7 --nodes 4 --until-height 100 --trace
+    python -m network.simulator --seed 0 --swarm 50            seeds 0 to 49, each with its own faults
 
 Prints the trace hash at the end: the same seed gives the same hash, on every machine. Exit codes: 0, 1 for a failure
 of ours, 128 for no progress, 129 for a broken promise (see network/invariants.py).
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -18,6 +19,7 @@ from network.faults.link_policy import LinkCondition
 from network.invariants import Invariant, InvariantViolated
 from network.simulator.event_loop import Stuck
 from network.simulator.simulation import Simulation
+from network.simulator.swarm import run_swarm
 from network.simulator.world import ProgramFailed
 
 
@@ -31,6 +33,7 @@ from network.simulator.world import ProgramFailed
 @click.option("--jitter-ms", type=click.FloatRange(0), default=5.0, show_default=True, help="Added by chance.")
 @click.option("--loss", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Of frames: they come late.")
 @click.option("--crash", type=click.IntRange(0), default=0, help="Kill and restart a node this often, in turn.")
+@click.option("--swarm", type=click.IntRange(1), help="Run as many seeds, each drawing cluster, links and faults.")
 @click.option("--trace", is_flag=True, help="One line an event on stdout.")
 @click.option("--logs", is_flag=True, help="The nodes' own logs on stderr.")
 def main(
@@ -43,10 +46,13 @@ def main(
     jitter_ms: float,
     loss: float,
     crash: int,
+    swarm: int | None,
     trace: bool,
     logs: bool,
 ) -> None:
     """Run a cluster of whole nodes under virtual time until all have decided some blocks."""
+    if swarm is not None:
+        sys.exit(_swarm(range(seed, seed + swarm), trace))
     began = time.perf_counter()
     simulation = Simulation(
         seed,
@@ -59,12 +65,8 @@ def main(
     with simulation:
         try:
             _run(simulation, until_height, within * 1000, rate, crash)
-        except InvariantViolated as violation:
-            click.echo(f"seed {seed}: {violation}", err=True)
-            code = violation.exit_code
-        except (ProgramFailed, Stuck) as failure:
-            click.echo(f"seed {seed}: {failure}", err=True)
-            code = 1
+        except (InvariantViolated, ProgramFailed, Stuck) as failure:
+            code = _report(seed, failure)
         real_s = time.perf_counter() - began
         virtual_s = simulation.now_ms / 1000
         heads = " ".join(f"{name}:{simulation.height(name)}" for name in simulation.names)
@@ -75,6 +77,22 @@ def main(
         )
         click.echo(simulation.trace.hash)
     sys.exit(code)
+
+
+def _report(seed: int, failure: InvariantViolated | ProgramFailed | Stuck) -> int:
+    click.echo(f"seed {seed}: {failure}", err=True)
+    return failure.exit_code if isinstance(failure, InvariantViolated) else 1
+
+
+def _swarm(seeds: Iterable[int], trace: bool) -> int:
+    """Runs every seed; the worst exit code."""
+    worst = 0
+    for seed in seeds:
+        try:
+            click.echo(str(run_swarm(seed, _line if trace else None)))
+        except (InvariantViolated, ProgramFailed, Stuck) as failure:
+            worst = max(worst, _report(seed, failure))
+    return worst
 
 
 def _line(line: str) -> None:

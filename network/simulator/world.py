@@ -208,6 +208,11 @@ class World:
         self.trace.record("partition " + " / ".join(",".join(group) for group in groups))
         self.policy.partition(*groups)
 
+    def cut_one_way(self, source: str, target: str) -> None:
+        """Let nothing pass from one to the other; the way back stays open."""
+        self.trace.record(f"cut {source}>{target}")
+        self.policy.cut_one_way(source, target)
+
     def heal(self) -> None:
         """Undo every cut."""
         self.trace.record("heal")
