@@ -164,6 +164,7 @@ class Node:
         sync = Sync(self.chain, switch.requests, driver, seals, self._runtime, self.log, switch.penalise)
         driver.on_peer_height = sync.note_height
         driver.on_decided = sync.note_decided
+        driver.syncing = sync.progress
         self.switch.on_peer_down(sync.forget)
         self._sync = sync
         return driver
