@@ -57,9 +57,9 @@ class Timeouts:
     """Milliseconds. Timeouts grow by ``delta_ms`` a round (linear, uncapped) and start anew each height."""
 
     propose_ms: int = 1000
-    prevote_ms: int = 500
-    precommit_ms: int = 500
-    delta_ms: int = 500
+    prevote_ms: int = 250
+    precommit_ms: int = 250
+    delta_ms: int = 250
 
     def after_ms(self, kind: str, round_number: int) -> int:
         """How long to wait for ``kind`` ("propose", "prevote", "precommit") in a round."""

@@ -152,7 +152,7 @@ def test_r2_any_quorum_of_prevotes_starts_the_timer_once():
     bench.hear(*bench.prevotes(0, block, (1,)))
     assert TimerKey("prevote", 1, 0) not in bench.timers
     bench.hear(*bench.prevotes(0, None, (2,)))
-    assert bench.timers[TimerKey("prevote", 1, 0)] == 500
+    assert bench.timers[TimerKey("prevote", 1, 0)] == 250
     bench.effects.clear()
     bench.hear(*bench.prevotes(0, None, (3,)))
     assert not [e for e in bench.effects if isinstance(e, SetTimer) and e.key.kind == "prevote"]
@@ -201,10 +201,10 @@ def test_r5_waits_for_the_precommit_timer_even_after_nil_quorum():
     bench.fire("propose", 0)
     bench.hear(*bench.prevotes(0, None, (1, 2)), *bench.precommits(0, None, (1, 2)))
     assert bench.machine.round == 0
-    assert bench.timers[TimerKey("precommit", 1, 0)] == 500
+    assert bench.timers[TimerKey("precommit", 1, 0)] == 250
     bench.fire("precommit", 0)
     assert bench.machine.round == 1
-    assert bench.timers[TimerKey("propose", 1, 1)] == 1500
+    assert bench.timers[TimerKey("propose", 1, 1)] == 1250
 
 
 def test_r6_decides_and_waits_the_block_interval():
@@ -289,7 +289,7 @@ def test_r8_stale_timers_do_nothing():
 
 def test_timeouts_grow_linearly_without_cap():
     timeouts = Timeouts()
-    assert [timeouts.after_ms("prevote", r) for r in (0, 1, 2, 1000)] == [500, 1000, 1500, 500_500]
+    assert [timeouts.after_ms("prevote", r) for r in (0, 1, 2, 1000)] == [250, 500, 750, 250_250]
 
 
 def test_execution_that_ends_after_the_propose_timer_still_counts_for_the_polka():
