@@ -1,57 +1,89 @@
-"""Every module imports alone in a fresh interpreter: none needs another one to have been imported before."""
+"""Every module imports alone in a fresh interpreter: none needs another one to have been imported before.
+
+One interpreter does for all. A module is executed in a process that holds, of our own code, exactly what the module's
+imports would have loaded; those were executed before it in the same way, once each, instead of once for every module
+that stands on them. Members of a circle find nothing prepared, and fail as they would in a process of their own.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from source_tree import Module
+from source_tree import Module, imports_of, parse, project_files
 
-# One fresh interpreter; a forked child for each module, so the start of the interpreter is paid once.
 _DRIVER = """
-import importlib, json, os, sys, traceback
-root, names, roots = sys.argv[1], json.loads(sys.argv[2]), tuple(json.loads(sys.argv[3]))
+import importlib, json, sys, traceback
+root, needs = sys.argv[1], json.loads(sys.argv[2])
 sys.path.insert(0, root)
-for name in ("asyncio", "dataclasses", "typing", "contextlib", "json", *json.loads(sys.argv[4])):
+loaded, failed = {}, {}
+
+def forget_ours():
+    for name in needs:
+        sys.modules.pop(name, None)
+        parent, _, child = name.rpartition(".")
+        if parent in loaded:
+            vars(loaded[parent]).pop(child, None)
+
+def prepare(names):
+    for name in names:
+        if name in loaded:
+            sys.modules[name] = loaded[name]
+            parent, _, child = name.rpartition(".")
+            if parent in loaded:
+                setattr(loaded[parent], child, loaded[name])
+
+for name in sorted(needs, key=lambda name: len(needs[name])):
+    forget_ours()
+    prepare(needs[name])
     try:
-        importlib.import_module(name)  # shared by all children: nothing of ours is loaded before the fork
-    except ImportError:
-        pass
-failed = {}
-for name in names:
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        report = ""
-        try:
-            assert not [m for m in sys.modules if m.split(".")[0] in roots]
-            importlib.import_module(name)
-        except BaseException:
-            report = traceback.format_exc()
-        os.write(writer, report[-4000:].encode())
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        report = pipe.read().decode()
-    os.waitpid(child, 0)
-    if report:
-        failed[name] = report
+        loaded[name] = importlib.import_module(name)
+    except BaseException:
+        failed[name] = traceback.format_exc()[-4000:]
 print(json.dumps(failed))
 """
 
-_SHARED = ("aiohttp.web", "click", "coincurve", "cryptography", "gmpy2", "lmdb", "msgpack", "orjson")
+
+def needs_of(modules: list[Module]) -> dict[str, list[str]]:
+    """All that importing a module executes before it, shortest needs first; without the circles it stands in."""
+    known = frozenset(module.name for module in modules)
+    direct: dict[str, list[str]] = {}
+    for module in modules:
+        parts = module.name.split(".")
+        packages = [".".join(parts[:length]) for length in range(1, len(parts))]
+        for found in imports_of(module, known):
+            if found.top_level:
+                above = found.target.split(".")
+                packages += [".".join(above[:length]) for length in range(1, len(above) + 1)]
+        direct[module.name] = [name for name in dict.fromkeys(packages) if name in known and name != module.name]
+
+    def closure(name: str) -> dict[str, None]:
+        reached: dict[str, None] = {}
+        left = list(direct[name])
+        while left:
+            other = left.pop()
+            if other not in reached:
+                reached[other] = None
+                left.extend(direct[other])
+        return reached
+
+    closures = {name: closure(name) for name in direct}
+    return {
+        name: sorted(
+            (other for other in reached if name not in closures[other]), key=lambda other: len(closures[other])
+        )
+        for name, reached in closures.items()
+    }
 
 
-def import_each_alone(root: Path, names: list[str], roots: tuple[str, ...], shared: tuple[str, ...]) -> dict[str, str]:
+def import_each_alone(root: Path, needs: Mapping[str, list[str]]) -> dict[str, str]:
     """Module name to traceback, of those that failed."""
-    arguments = [str(root), json.dumps(names), json.dumps(roots), json.dumps(shared)]
     run = subprocess.run(
-        [sys.executable, "-W", "error::SyntaxWarning", "-c", _DRIVER, *arguments],
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", _DRIVER, str(root), json.dumps(needs)],
         capture_output=True,
         text=True,
         check=True,
@@ -62,27 +94,36 @@ def import_each_alone(root: Path, names: list[str], roots: tuple[str, ...], shar
     return failed
 
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-
-
-@needs_fork
 def test_every_module_imports_alone(root: Path, modules: list[Module]) -> None:
-    assert import_each_alone(root, [m.name for m in modules], ("node", "network"), _SHARED) == {}
+    failed = import_each_alone(root, needs_of(modules))
+    assert [f"{name}: {report.splitlines()[-1]}" for name, report in failed.items()] == []
 
 
-@needs_fork
-def test_a_module_that_needs_another_first_is_seen(tmp_path: Path) -> None:
-    package = tmp_path / "planted"
-    package.mkdir()
-    (package / "__init__.py").write_text('"""x"""')
-    (package / "first.py").write_text("from planted.second import B\nA = 1\n")
-    (package / "second.py").write_text(
-        "import sys\nB = 1\nassert 'planted.first' in sys.modules, 'first comes first'\n"
+@pytest.mark.parametrize("name", ["node.node", "network.simulator.simulation", "node.evm.interpreter"])
+def test_the_tallest_import_in_processes_of_their_own(root: Path, name: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", f"import {name}"], capture_output=True, text=True, cwd=root, timeout=110
     )
-    (package / "third.py").write_text("from planted.fourth import D\nC = 1\n")
-    (package / "fourth.py").write_text("from planted.third import C\nD = 1\n")
-    names = ["planted", "planted.first", "planted.second", "planted.third", "planted.fourth"]
-    failed = import_each_alone(tmp_path, names, ("planted",), ())
-    assert sorted(failed) == ["planted.fourth", "planted.second", "planted.third"]
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_module_that_needs_another_first_is_seen(tmp_path: Path) -> None:
+    planted = {
+        "__init__": '"""x"""\n',
+        "first": "from planted.second import B\nA = 1\n",
+        "second": "import sys\nB = 1\nassert 'planted.first' in sys.modules, 'first comes first'\n",
+        "third": "from planted.fourth import D\nC = 1\n",
+        "fourth": "from planted.third import C\nD = 1\n",
+        "fifth": "import planted\nE = planted.sixth.F\n",
+        "sixth": "F = 1\n",
+        "seventh": "import planted.sixth\nfrom planted import eighth\nG = planted.sixth.F + eighth.H\n",
+        "eighth": "import planted.sixth as sixth\nH = sixth.F\n",
+    }
+    (tmp_path / "planted").mkdir()
+    for name, text in planted.items():
+        (tmp_path / "planted" / f"{name}.py").write_text(text)
+    failed = import_each_alone(tmp_path, needs_of(parse(project_files(tmp_path, ("planted",)))))
+    assert sorted(failed) == ["planted.fifth", "planted.fourth", "planted.second", "planted.third"]
     assert "first comes first" in failed["planted.second"]
     assert "circular import" in failed["planted.third"]
+    assert "has no attribute 'sixth'" in failed["planted.fifth"]
