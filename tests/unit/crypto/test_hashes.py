@@ -15,6 +15,7 @@ from node.crypto.hashes import (
     ripemd160,
     ripemd160_by_pycryptodome,
 )
+from tests.unit.crypto import plain_blake2f
 
 BLAKE2B_512_PARAMETERS = 0x01010040
 IV0 = 0x6A09E667F3BCC908
@@ -67,3 +68,14 @@ def test_f_builds_blake2b(data: bytes) -> None:
         final = index == len(blocks) - 1
         state = compress(12, state, block.ljust(128, b"\x00"), done.to_bytes(16, "little"), final)
     assert state == hashlib.blake2b(data).digest()
+
+
+@given(
+    st.integers(0, 40),
+    st.binary(min_size=64, max_size=64),
+    st.binary(min_size=128, max_size=128),
+    st.binary(min_size=16, max_size=16),
+    st.booleans(),
+)
+def test_f_is_f_for_any_number_of_rounds(rounds: int, state: bytes, block: bytes, offset: bytes, final: bool) -> None:
+    assert compress(rounds, state, block, offset, final) == plain_blake2f.compress(rounds, state, block, offset, final)
