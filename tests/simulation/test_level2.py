@@ -185,7 +185,7 @@ def test_one_seed_is_one_run_in_every_process() -> None:
     for hash_seed in ("0", "4711"):
         run = subprocess.run(
             [sys.executable, __file__, "10"],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": root},
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join([root, *sys.path])},
             capture_output=True,
             text=True,
             check=True,

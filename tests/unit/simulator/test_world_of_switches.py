@@ -129,7 +129,11 @@ def test_the_hash_is_the_same_in_another_process_under_another_hash_seed() -> No
 def elsewhere(python: str, hash_seed: str) -> str:
     run = subprocess.run(
         [python, __file__],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": hash_seed,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *sys.path]),
+        },
         capture_output=True,
         text=True,
         check=True,
