@@ -127,13 +127,16 @@ def _node_json(node: NodeEntry, run: RunDirectory) -> dict[str, Any]:
 
 
 def _stop(supervisor: Supervisor, out: Output) -> None:
-    out.progress("\nstopping; Ctrl-C again stops at once")
     try:
+        out.progress("\nstopping; Ctrl-C again stops at once")
         killed = supervisor.stop()
         if killed:
             out.progress(f"{', '.join(killed)} did not stop in time and had to be killed")
     except (KeyboardInterrupt, Terminated):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         supervisor.kill()
+    # all is done: an impatient further Ctrl-C must not turn a clean end into a traceback
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     out.progress(f"stopped; continue with: evmesh up --resume --name {supervisor.run.name}")
 
 
