@@ -228,8 +228,8 @@ class Gossip:
             if peer.node_id in reached:
                 self._announce_late(peer.node_id, name)
             elif small:
-                entry.known_by[peer.node_id] = None
                 peer.send_topic(topic, encoded)
+                self._announce_late(peer.node_id, name)  # in case the push is lost
             else:
                 peer.send_topic(topic, encode(Announce(topic, (name,))))
 

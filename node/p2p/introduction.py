@@ -9,6 +9,7 @@ ready / goodbye ──▶  and says so: a refusal carries its reason,
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final, NoReturn
 
 from node.p2p.session import OVERHEAD_BYTES, Session
 from node.p2p.wire import (
@@ -24,6 +25,9 @@ from node.p2p.wire import (
     encode,
     frame_of,
 )
+
+PART_MS: Final = 250
+"""How long a peer that is turned away may take to hear why."""
 
 
 class Refused(Exception):
@@ -44,17 +48,16 @@ async def introduce(
         raise MalformedMessage("the first message must be a hello")
     refusal = judge(theirs.fields)
     if refusal is not None:
-        await _say(session, Goodbye(clip(refusal)))
-        raise Refused(refusal)
+        await refuse(session, refusal)
     await _say(session, Ready())
     if not isinstance(await _hear(session), Ready):
         raise MalformedMessage("the second message must be ready or goodbye")
     return theirs.fields
 
 
-async def refuse(session: Session, reason: str) -> None:
-    """Turn a peer away before hearing its hello, because of who it is. Raises Refused, ConnectionLost."""
-    await _say(session, Goodbye(clip(reason)))
+async def refuse(session: Session, reason: str) -> NoReturn:
+    """Turn a peer away, telling it why. Raises Refused."""
+    await session.part(frame_of([encode(Goodbye(clip(reason)))]), PART_MS)
     raise Refused(reason)
 
 

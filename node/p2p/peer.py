@@ -118,6 +118,8 @@ class Peer:
         self._ended = asyncio.Event()
         self._reason = ""
         self.closed = asyncio.Event()
+        self.hung_up = False
+        """Whether the other side ended the session, so that there is nobody to say goodbye to."""
         self.malformed = False
         """Whether the session ended because the peer sent garbage."""
 
@@ -162,33 +164,31 @@ class Peer:
         return self._ended.is_set()
 
     async def run(self) -> str:
-        """Live until the session ends; the reason."""
+        """Live until the session ends; the reason. ``part`` comes after it."""
         try:
             async with TaskScope(f"peer {short(self.node_id)}") as scope:
                 scope.spawn(self._send_loop(), "send")
                 scope.spawn(self._read_loop(), "read")
                 scope.spawn(self._heartbeat(), "heartbeat")
                 await self._ended.wait()
-        except (ConnectionLost, SessionBroken) as error:
+        except ConnectionLost as error:
+            self.hung_up = True
+            self.disconnect(str(error))
+        except SessionBroken as error:
             self.disconnect(str(error))
         except MalformedMessage as error:
             self.malformed = True
             self.disconnect(f"malformed message: {error.reason}")
-        finally:
-            try:
-                await self._part()
-            finally:
-                self.closed.set()
         return self._reason
 
-    async def _part(self) -> None:
+    async def part(self) -> None:
+        """Tell the other side why, if it is still there, and close."""
         try:
-            async with asyncio.timeout(GOODBYE_MS / 1000):
-                await self.session.send(frame_of([encode(Goodbye(self._reason or "stopping"))]))
-        except (ConnectionLost, SessionBroken, TimeoutError):
-            pass  # it will see the connection close
+            if not self.hung_up:
+                await self.session.part(frame_of([encode(Goodbye(self._reason or "node stops"))]), GOODBYE_MS)
         finally:
             await self.session.close()
+            self.closed.set()
 
     async def _send_loop(self) -> None:
         while True:

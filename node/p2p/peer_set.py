@@ -138,7 +138,7 @@ class PeerSet:
 
     async def _dial_loop(self) -> None:
         assert self._scope is not None
-        while True:
+        while not self._scope.closing:  # peers that part while we stop wake this loop
             self._dial_now.clear()
             now_ms = self._runtime.clock.monotonic_ms()
             room = self._outbound_room()
@@ -298,10 +298,11 @@ class PeerSet:
         reason = "node stops"
         try:
             reason = await peer.run()
+            if peer.malformed:
+                self.penalise(peer.node_id, scoring.MALFORMED, reason)
         finally:
             self._take_down(peer, reason)
-        if peer.malformed:
-            self.penalise(peer.node_id, scoring.MALFORMED, reason)
+            await peer.part()
 
     def _take_down(self, peer: Peer, reason: str) -> None:
         if self.live.get(peer.node_id) is not peer:

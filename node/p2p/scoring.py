@@ -18,7 +18,7 @@ RECORDS_MAX: Final = 2048
 # what each event is worth
 ACCEPTED: Final = 1
 REJECTED: Final = -20
-MALFORMED: Final = -50
+MALFORMED: Final = -60
 FLOODED: Final = -1
 UNSOLICITED: Final = -5
 UNDELIVERED: Final = -1

@@ -8,6 +8,7 @@ is dropped and counted: replays have no effect, and a link that loses, doubles o
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from Crypto.Cipher import ChaCha20_Poly1305
@@ -22,7 +23,7 @@ from node.p2p.handshake import (
 )
 from node.p2p.identity import Identity, NodeId
 from node.runtime.runtime import Entropy
-from node.runtime.transport import FRAME_BYTES_MAX, Connection
+from node.runtime.transport import FRAME_BYTES_MAX, Connection, ConnectionLost
 
 COUNTER_BYTES: Final = 8
 OVERHEAD_BYTES: Final = COUNTER_BYTES + TAG_BYTES
@@ -131,6 +132,19 @@ class Session:
             plaintext = self._receiver.open(frame)
             if plaintext is not None:
                 return plaintext
+
+    async def part(self, last_words: bytes, within_ms: int) -> None:
+        """Send a last frame and let the other side be the first to hang up. Raises nothing.
+
+        Closing a socket with unread data resets the connection, and a reset can overtake the last words.
+        """
+        try:
+            async with asyncio.timeout(within_ms / 1000):
+                await self.send(last_words)
+                while True:
+                    await self._connection.receive()
+        except (ConnectionLost, SessionBroken, TimeoutError):
+            return
 
     async def close(self) -> None:
         """Close the connection; idempotent."""

@@ -232,6 +232,7 @@ class Switch:
                 if self._allowed(peer, "control"):
                     self._neighbours.on_neighbours(peer, message)
             case Goodbye(reason):
+                peer.hung_up = True
                 peer.disconnect(f"other side: {reason}")
             case Hello() | Ready():
                 raise MalformedMessage("a session is introduced once")

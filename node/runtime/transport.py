@@ -105,12 +105,14 @@ class _TcpConnection:
             raise ConnectionLost(str(error)) from error
 
     async def receive(self, bytes_max: int = FRAME_BYTES_MAX) -> bytes:
+        length = int.from_bytes(await self._read(4), "big")
+        if length > bytes_max:
+            raise ConnectionLost(f"peer announced a frame of {length} bytes")
+        return await self._read(length)
+
+    async def _read(self, count: int) -> bytes:
         try:
-            header = await self._reader.readexactly(4)
-            length = int.from_bytes(header, "big")
-            if length > bytes_max:
-                raise ConnectionLost(f"peer announced a frame of {length} bytes")
-            return await self._reader.readexactly(length)
+            return await self._reader.readexactly(count)
         except (asyncio.IncompleteReadError, OSError) as error:
             raise ConnectionLost("connection closed by the other side") from error
 
