@@ -68,7 +68,8 @@ def _choose(manifest: Manifest, key: str, flag: str, taken: set[int] | None = No
         return [port or start + index for index, port in enumerate(fixed)]
 
     if base == 0:
-        free = iter(ports.pick_free(manifest.host, manifest.nodes))
+        avoided = (taken or set()) | {port for port in fixed if port}
+        free = iter(ports.pick_free(manifest.host, manifest.nodes, avoided))
         return [port or next(free) for port in fixed], ""
     wanted = block(base)
     if len(set(wanted) | (taken or set())) != len(wanted) + len(taken or ()):

@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -94,13 +94,13 @@ def require_free(host: str, ports: Iterable[int], flag: str) -> None:
             )
 
 
-def pick_free(host: str, count: int) -> list[int]:
-    """``count`` different ports that are free now, chosen by chance so that runs at the same time rarely meet."""
+def pick_free(host: str, count: int, taken: Collection[int] = ()) -> list[int]:
+    """``count`` free ports, none of ``taken``; drawn by chance, so that runs at the same time rarely meet."""
     chosen: list[int] = []
     for _ in range(2000):
         if len(chosen) == count:
             return chosen
         port = random.choice(DYNAMIC_RANGE)
-        if port not in chosen and is_free(host, port):
+        if port not in chosen and port not in taken and is_free(host, port):
             chosen.append(port)
     raise Busy(f"no {count} free ports found on {host}", "name a free range with --port")

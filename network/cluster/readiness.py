@@ -10,7 +10,7 @@ from typing import Final
 from network.client import NodeClient, NodeUnreachable
 from network.cluster.process import ProcessRecord, tail
 from network.cluster.run_directory import RunDirectory
-from network.failures import Failure, TimedOut
+from network.failures import EXIT_BUSY, Busy, Failure, TimedOut
 
 LOG_TAIL_LINES: Final = 15
 _POLL_SECONDS: Final = 0.01
@@ -45,11 +45,12 @@ def read_ready(run: RunDirectory, node: str) -> ReadyLine | None:
     return None
 
 
-def startup_failure(run: RunDirectory, node: str, what: str) -> Failure:
-    """A node that did not come up: why, the end of its log, and where the rest is."""
+def startup_failure(run: RunDirectory, node: str, what: str, code: int | None = None) -> Failure:
+    """A node that did not come up: why, the end of its log, and where the rest is. A node's code 5 stays one."""
     lines = tail(run.log_file(node), LOG_TAIL_LINES) + tail(run.output_file(node), 3)
     shown = "".join(f"\n  {line}" for line in lines)
-    return Failure(f"{node} {what}{shown}", f"its whole log: {run.log_file(node)}", node=node)
+    kind = Busy if code == EXIT_BUSY else Failure
+    return kind(f"{node} {what}{shown}", f"its whole log: {run.log_file(node)}", node=node)
 
 
 def wait_ready(

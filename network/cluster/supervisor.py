@@ -119,7 +119,10 @@ class Supervisor:
             return
         for event in self._server.ended():
             raise readiness.startup_failure(
-                self.run, str(event["node"]), f"stopped while it was starting{exit_words(event['code'])}"
+                self.run,
+                str(event["node"]),
+                f"stopped while it was starting{exit_words(event['code'])}",
+                event["code"],
             )
 
 

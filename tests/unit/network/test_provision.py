@@ -177,6 +177,13 @@ def test_default_ports_give_way_to_another_network_only(make_run):
     assert "test-run" in note
 
 
+def test_free_ports_are_all_different(monkeypatch):
+    monkeypatch.setattr(ports, "DYNAMIC_RANGE", range(20_000, 20_040))
+    manifest = Manifest().with_values({"nodes": 8, "port": 0, "p2p_port": 0}, "test")
+    places, _ = provision.choose_places(manifest)
+    assert len({port for place in places.values() for port in (place.http_port, place.p2p_port)}) == 16
+
+
 def test_ports_that_collide_are_refused():
     manifest = Manifest().with_values({"nodes": 2, "port": 20_500, "p2p_port": 20_501}, "test")
     with pytest.raises(BadInput, match="share a port"):
