@@ -129,11 +129,6 @@ class Peer:
         name = self.hello.get("name")
         return name if isinstance(name, str) and name else short(self.node_id)
 
-    @property
-    def silent(self) -> bool:
-        """Whether nothing has come for more than a ping interval: it may be gone."""
-        return self._silent_ticks > 2
-
     def send_control(self, message: Message) -> None:
         """Queue a small message before all others; ends the session on overflow."""
         try:

@@ -5,12 +5,10 @@ The p2p room carries the hello and adds where the node listens (``listen``); it 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from node.crypto.hashes import keccak256
 from node.p2p.wire import HelloValue
 from node.primitives.scalars import Hash32
 
@@ -25,13 +23,7 @@ class ChainIdentity:
     chain_id: int
     genesis_hash: Hash32
     rules_hash: Hash32
-    """Fork schedule and consensus rules (``rules_hash``): they do not show in the genesis hash."""
-
-
-def rules_hash(config: Mapping[str, Any]) -> Hash32:
-    """keccak256 of a chain configuration (the ``config`` object of genesis.json) in canonical JSON: key order and
-    white space do not matter, every value does."""
-    return keccak256(json.dumps(config, sort_keys=True, separators=(",", ":")).encode())
+    """Of the fork schedule and the consensus rules (chain/genesis.py): they do not show in the genesis hash."""
 
 
 class Status:
