@@ -156,6 +156,15 @@ def test_a_stopping_node_says_goodbye(world: Any) -> None:
     world.do("a", a.switch.stop())  # idempotent
 
 
+def test_a_lost_session_is_dialled_again_soon_but_not_in_step(world: Any) -> None:
+    a, b = world.add("a", "b"), world.add("b", "a")
+    world.full_mesh("a", "b")
+    a.switch.disconnect(b.switch.node_id, "for a test")
+    world.wait(90)
+    assert a.peer_names == b.peer_names == []
+    world.until(lambda: a.peer_names == ["b"] and b.peer_names == ["a"], 500)
+
+
 def test_a_busy_port_is_an_os_error(world: Any) -> None:
     world.add("a")
     other = world.add("b", up=False)

@@ -10,10 +10,11 @@ import pytest
 from node.p2p.identity import Identity, NodeId
 from node.p2p.peer import LinkTiming
 from node.p2p.peer_set import P2PConfig
+from node.p2p.session import accept_session, dial_session
 from node.p2p.switch import Switch
 from node.p2p.verdict import ACCEPT, Verdict
 from node.runtime.runtime import system_runtime
-from node.runtime.transport import CLOSE_GRACE_MS, ConnectionLost, TcpNetwork
+from node.runtime.transport import CLOSE_GRACE_MS, Connection, ConnectionLost, TcpNetwork
 from node.telemetry.logs import Log
 
 TIMING = LinkTiming(ping_interval_ms=200, silence_ms_max=600)
@@ -151,4 +152,33 @@ async def test_the_transport_bounds_what_it_reads_and_closes_in_time() -> None:
     async with asyncio.timeout(CLOSE_GRACE_MS / 1000 + 5):
         await ours.close()  # though nobody reads
     await theirs.close()  # type: ignore[attr-defined]
+    await listener.close()
+
+
+async def test_last_words_arrive_though_the_other_side_is_still_talking() -> None:
+    """Closing a socket with unread data resets the connection; without a pause the reset eats the goodbye."""
+    network, entropy = TcpNetwork(), system_runtime().entropy
+    server, client = Identity(b"\x01" * 32), Identity(b"\x02" * 32)
+    parted = asyncio.Event()
+
+    async def on_connection(connection: Connection) -> None:
+        session = await accept_session(connection, server, entropy)
+        await asyncio.sleep(0.1)  # let the client's data pile up
+        await session.part(b"goodbye", 2000)
+        await session.close()
+        parted.set()
+
+    listener = await network.listen("127.0.0.1:0", on_connection)
+    session = await dial_session(await network.dial(listener.address, 1000), client, server.node_id, entropy)
+
+    async def talk() -> None:
+        for _ in range(100):
+            await session.send(bytes(100_000))
+
+    talking = asyncio.create_task(talk())
+    await asyncio.sleep(0.2)
+    assert await session.receive() == b"goodbye"
+    await talking
+    await session.close()
+    await parted.wait()
     await listener.close()
