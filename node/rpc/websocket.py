@@ -84,5 +84,5 @@ class WebSocketDoor:
     async def close(self) -> None:
         """Say goodbye to all connections; stop listening to news."""
         self._broadcast.close()
-        for socket in list(self._open.values()):
+        for socket in list(self._open):
             await socket.close(code=WSCloseCode.GOING_AWAY, message=b"node is stopping")
