@@ -78,7 +78,10 @@ class Head:
         news_final = finalized.number > self.finalized.number
         self.head, self.safe, self.finalized = head, safe, finalized
         for block in added:
-            self._candidates.remove(block.hash)
+            candidate = self._candidates.get(block.hash)
+            if candidate is not None:
+                self._store.remember(block, candidate.receipts)
+                self._candidates.remove(block.hash)
         self._candidates.prune(finalized.number)
         if added or removed:
             news = NewHead(head, tuple(added), tuple(removed), None if changed is None else tuple(changed))

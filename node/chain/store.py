@@ -106,6 +106,12 @@ class ChainStore:
         batch.put(schema.body(block_hash), block.encode_body())
         batch.put(schema.receipts(block_hash), encode_receipts(receipts))
 
+    def remember(self, block: Block, receipts: tuple[Receipt, ...]) -> None:
+        """Keep a block that has just been written: its transactions know their senders, a decoded copy would not."""
+        self._headers.put(block.hash, block.header)
+        self._blocks.put(block.hash, block)
+        self._receipts.put(block.hash, receipts)
+
     def stage_state(self, batch: Batch, nodes: dict[Hash32, bytes], codes: dict[Hash32, bytes]) -> None:
         """New trie nodes and codes."""
         entries = batch.entries
