@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
+from node.chain.feed import News
 from node.primitives.hexadecimal import to_data
 from node.primitives.scalars import Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
 from node.rpc.blob_wrapper import unwrapped
-from node.rpc.errors import refused
+from node.rpc.errors import RpcError, refused
 from node.rpc.methods import MethodTable
 from node.rpc.parameters import BlockHash, BlockId, BlockNumber
 from node.txpool.rejection import PoolRejected
@@ -49,6 +51,41 @@ def send_raw_transaction(api: Api, raw: bytes) -> str:
     except PoolRejected as error:
         raise refused(error.message) from error
     return to_data(tx.hash)
+
+
+SYNC_TIMEOUT_MS: Final = 20_000
+SYNC_TIMEOUT_MS_MAX: Final = 25_000
+"""Below the time limit of a request, so that the answer names the hash."""
+NOT_YET_INCLUDED: Final = 4
+"""EIP-7966: taken into the pool, but in no block within the time."""
+
+
+@method("eth_sendRawTransactionSync")
+async def send_raw_transaction_sync(api: Api, raw: bytes, timeout_ms: int | None = None) -> Json:
+    """Into the pool, then wait for its receipt (EIP-7966). On a timeout the error's data is the hash."""
+    wait_ms = min(timeout_ms or SYNC_TIMEOUT_MS, SYNC_TIMEOUT_MS_MAX)
+    news_came = asyncio.Event()
+
+    def told(news: News) -> None:
+        news_came.set()
+
+    unsubscribe = api.backend.chain.feed.subscribe(told)
+    try:
+        transaction_hash = send_raw_transaction(api, raw)
+        key = Hash32(bytes.fromhex(transaction_hash[2:]))
+        async with asyncio.timeout(wait_ms / 1000):
+            while (receipt := await get_transaction_receipt(api, key)) is None:
+                await news_came.wait()
+                news_came.clear()
+        return receipt
+    except TimeoutError:
+        raise RpcError(
+            NOT_YET_INCLUDED,
+            f"the transaction was added to the transaction pool but wasn't processed in {wait_ms}ms",
+            transaction_hash,
+        ) from None
+    finally:
+        unsubscribe()
 
 
 def _mined(api: Api, transaction_hash: Hash32) -> tuple[Transaction, Any, int] | None:

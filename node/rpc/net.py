@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import Final
+from typing import Any, Final
 
 from node.crypto.hashes import keccak256
 from node.primitives.hexadecimal import to_data, to_quantity
@@ -50,3 +50,14 @@ def listening(api: Api) -> bool:
 def peer_count(api: Api) -> str:
     """Connected peers."""
     return to_quantity(len(api.backend.peers()))
+
+
+@method("eth_capabilities")
+def capabilities(api: Api) -> dict[str, Any]:
+    """What history this node can answer for: all of it, since nothing is pruned."""
+    head = api.backend.chain.head
+    everything = {"disabled": False, "oldestBlock": "0x0"}
+    return {
+        "head": {"number": to_quantity(head.number), "hash": to_data(head.hash)},
+        **{resource: dict(everything) for resource in ("state", "tx", "logs", "receipts", "blocks", "stateproofs")},
+    }
