@@ -127,7 +127,7 @@ def deposit_code(frame: Frame, outcome: Success) -> Outcome:
     code = outcome.output
     if code.startswith(b"\xef"):  # EIP-3541
         return Halt(HaltReason.INVALID_CODE_PREFIX)
-    if len(code) > spec.code_size_max:  # EIP-170
+    if spec.code_size_max is not None and len(code) > spec.code_size_max:  # EIP-170
         return Halt(HaltReason.CODE_SIZE_EXCEEDED, f"{len(code)} bytes of {spec.code_size_max}")
     gas_left = outcome.gas_left - spec.gas.code_deposit_byte * len(code)
     if gas_left < 0:

@@ -43,14 +43,16 @@ class GasSchedule:
     cold_account: int = 2_600
     warm_access: int = 100
     cold_slot: int = 2_100
-    """EIP-2929."""
+    """EIP-2929. All three are 0 before it: prices were flat, and stand in the rows of the instruction table."""
+    sstore_noop: int = 100
+    """A write that changes nothing, or a slot already written in this transaction (EIP-1283, 2200, 2929)."""
     sstore_set: int = 20_000
     sstore_reset: int = 2_900
     """5,000 less the cold slot price."""
     sstore_clear_refund: int = 4_800
     """EIP-3529."""
     sstore_stipend_guard: int = 2_300
-    """EIP-2200: SSTORE needs more gas than this left."""
+    """EIP-2200: SSTORE needs more gas than this left; 0 without that rule."""
     # calls and creation
     call_value: int = 9_000
     call_stipend: int = 2_300
@@ -58,3 +60,5 @@ class GasSchedule:
     create: int = 32_000
     code_deposit_byte: int = 200
     self_destruct: int = 5_000
+    self_destruct_refund: int = 0
+    """24,000 for every destroyed account before EIP-3529."""

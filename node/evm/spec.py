@@ -59,9 +59,19 @@ class RequestSource:
     """Deposits are read from logs (EIP-6110); the others are answers of a system call (7002, 7251)."""
 
 
+@dataclass(frozen=True, slots=True)
+class DifficultyRule:
+    """How a block's difficulty follows from its parent's, before the Merge."""
+
+    kind: str
+    """``frontier``, ``homestead`` (EIP-2) or ``byzantium`` (EIP-100: ommers count)."""
+    bomb_delay: int = 0
+    """Blocks that the difficulty bomb pretends not to have seen (EIP-649, 1234, 2384, 3554, 4345, 5133)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """One fork."""
+    """One fork. Defaults are the rules of today; the oldest forks switch them off."""
 
     name: str
     gas: GasSchedule
@@ -69,9 +79,22 @@ class Spec:
     precompiles: Mapping[Address, Precompile]
     transaction_types: tuple[int, ...]
     header_items: int
-    """RLP items of a header: 16 London and Paris, 17 Shanghai, 20 Cancun, 21 Prague."""
-    code_size_max: int = 24_576
-    """Bytes (EIP-170)."""
+    """RLP items of a header: 15 before London, 16 London and Paris, 17 Shanghai, 20 Cancun, 21 Prague."""
+    # --- what the EVM asks ---
+    keeps_64th: bool = True
+    """EIP-150: a frame keeps a 64th of its gas from its children; before, a call that asks for too much halts."""
+    new_account_needs_value: bool = True
+    """EIP-161: only wei that reach an account that is not alive pay for a new one; before, any call to no account."""
+    self_destruct_pays_new_account: bool = True
+    """EIP-150."""
+    contract_nonce: int = 1
+    """What a new contract starts with (EIP-161); 0 before."""
+    unpaid_deposit_fails: bool = True
+    """EIP-2: a creation that cannot pay for its code halts; before, it left an account without code."""
+    rejects_ef_code: bool = True
+    """EIP-3541."""
+    code_size_max: int | None = 24_576
+    """Bytes (EIP-170); None where there is no limit."""
     initcode_size_max: int | None = None
     """Bytes (EIP-3860: 49,152 from Shanghai)."""
     warm_coinbase: bool = False
@@ -80,6 +103,23 @@ class Spec:
     """EIP-6780."""
     delegations: bool = False
     """EIP-7702: calls follow designators."""
+    # --- what transactions and blocks ask ---
+    low_s: bool = True
+    """EIP-2: a transaction's signature has the lower of the two possible s."""
+    chain_id_in_signature: bool = True
+    """EIP-155: a legacy transaction may be bound to its chain."""
+    removes_empty: bool = True
+    """EIP-161: touched accounts that are empty are deleted at the end of a transaction."""
+    receipt_has_root: bool = False
+    """Before EIP-658 a receipt holds the state root behind its transaction instead of a status."""
+    has_base_fee: bool = True
+    """EIP-1559."""
+    difficulty: DifficultyRule | None = None
+    """None from the Merge on (EIP-3675): difficulty and nonce are 0."""
+    block_reward: int = 0
+    """Wei for the coinbase of a block; ommers' shares follow from it."""
+    ommers: bool = False
+    """Blocks may name ommers."""
     blobs: BlobRules | None = None
     system_calls: tuple[SystemCall, ...] = ()
     requests: tuple[RequestSource, ...] = ()
