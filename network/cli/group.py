@@ -29,6 +29,8 @@ _COMMANDS: Final = {
     "resume": ("processes", "Let a paused node go on."),
     "restart": ("processes", "Start a node again."),
     "env": ("inspection", "Print variables for other tools."),
+    "statetest": ("vectors", "Run official state tests."),
+    "blocktest": ("vectors", "Run official blockchain tests."),
     "doctor": ("setup", "Check that this machine can run a network."),
     "provision": ("setup", "Write configuration for containers."),
     "completion": ("setup", "Print the shell's completion script."),

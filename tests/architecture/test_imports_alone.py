@@ -18,7 +18,7 @@ from source_tree import Module, imports_of, parse, project_files
 
 _DRIVER = """
 import importlib, json, sys, traceback
-root, needs = sys.argv[1], json.loads(sys.argv[2])
+root, needs = sys.argv[1], json.load(sys.stdin)  # too much for an argument
 sys.path.insert(0, root)
 loaded, failed = {}, {}
 
@@ -83,7 +83,8 @@ def needs_of(modules: list[Module]) -> dict[str, list[str]]:
 def import_each_alone(root: Path, needs: Mapping[str, list[str]]) -> dict[str, str]:
     """Module name to traceback, of those that failed."""
     run = subprocess.run(
-        [sys.executable, "-W", "error::SyntaxWarning", "-c", _DRIVER, str(root), json.dumps(needs)],
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", _DRIVER, str(root)],
+        input=json.dumps(needs),
         capture_output=True,
         text=True,
         check=True,

@@ -1,6 +1,6 @@
-"""Official vectors: state tests and blockchain tests against execution.
+"""Official vectors through the package's own runners (network/vectors); README.md tells which there are.
 
 pytest tests/vectors                    a fast sample, the same every time
-EVMESH_VECTORS=all pytest tests/vectors everything
-python -m tests.vectors state_tests     counts per source and fork (``--help``)
+EVMESH_VECTORS=all pytest tests/vectors everything but the slow ones (=slow: those, too)
+scripts/test --vectors                  everything but the slow ones, on all processors
 """

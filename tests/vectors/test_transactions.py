@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from network.vectors.networks import spec_named
 from node.crypto import secp256k1
 from node.crypto.hashes import keccak256
 from node.execution.intrinsic import intrinsic_gas
@@ -16,8 +17,7 @@ from node.primitives.scalars import U64_MAX, U256_MAX, Address
 from node.types import transactions
 from node.types.invalid import InvalidTransaction
 from node.types.transactions import LEGACY, Transaction
-from tests.vectors.archives import archive_path, read_files
-from tests.vectors.verdicts import SPECS
+from tests.vectors.archives import read_files
 
 pytestmark = pytest.mark.vectors
 
@@ -41,15 +41,14 @@ class RichestSender:
 
 
 def read(part: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not archive_path(ARCHIVE).exists():
-        pytest.skip(f"{archive_path(ARCHIVE)} is not there: official fixtures are not part of the project")
     yield from read_files(ARCHIVE, lambda name: part in name.lower())
 
 
 def checked(raw: bytes, fork: str) -> tuple[Transaction, int]:
     """The transaction and its intrinsic gas, if a block of the fork could hold it. Raises InvalidTransaction."""
     tx = transactions.decode(raw)
-    spec = SPECS[fork]
+    spec = spec_named(fork)
+    assert spec is not None, fork
     check_transaction(
         tx,
         accounts=RichestSender(tx),

@@ -12,7 +12,7 @@ from node.primitives import rlp
 from node.trie.nodes import encode_path
 from node.trie.sorted_build import build_sorted
 from node.trie.trie import Trie
-from tests.vectors.archives import archive_path, read_files
+from tests.vectors.archives import read_files
 
 pytestmark = pytest.mark.vectors
 
@@ -21,8 +21,6 @@ ARCHIVE = "trie_rlp_tx_tests"
 
 def files(part: str) -> dict[str, dict[str, Any]]:
     """The JSON files whose path has ``part``, by file name."""
-    if not archive_path(ARCHIVE).exists():
-        pytest.skip(f"{archive_path(ARCHIVE)} is not there: official fixtures are not part of the project")
     found = {name.rsplit("/", 1)[1]: content for name, content in read_files(ARCHIVE, lambda name: part in name)}
     assert found
     return found

@@ -1,0 +1,181 @@
+"""Run files of vectors, in this process or in several, and hand the verdicts out in the order of the files."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, TextIO
+
+from network.vectors import block_cases, state_cases
+from network.vectors.fields import FieldError, FixtureError, mapping, parse_json
+from network.vectors.struct_lines import StructLines
+from network.vectors.tracing import TracedInterpreter
+from network.vectors.verdicts import Verdict
+from node.evm.interpreter import Interpreter
+from node.evm.machine import VirtualMachine
+
+WAITING_PER_PROCESS: Final = 4
+"""Files read ahead: what bounds the memory."""
+
+
+class Kind(StrEnum):
+    """Which tests the files hold."""
+
+    STATE = "state"
+    BLOCK = "block"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to run, and what to tell about it."""
+
+    kind: Kind
+    forks: frozenset[str] = frozenset()
+    """Empty: all that are known."""
+    pattern: str = ""
+    """A regular expression that the name or ``file::name[fork-index]`` must hold."""
+    index: int | None = None
+    """Only this one of a fork's results in a state test."""
+    trace: bool = False
+    dump: bool = False
+
+
+@dataclass(slots=True)
+class FileResult:
+    """One file: its verdicts, what was skipped for want of the fork, and why it is unusable, if it is."""
+
+    file: str
+    verdicts: list[Verdict] = field(default_factory=list)
+    skipped: dict[str, int] = field(default_factory=dict)
+    unusable: FixtureError | None = None
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counts per fork."""
+
+    passed: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    named: int = 0
+    """Cases that name an exception officially, and were refused."""
+    renamed: int = 0
+    """Of these, refused with another name."""
+    unusable: list[FixtureError] = field(default_factory=list)
+
+    def add(self, result: FileResult) -> None:
+        """Count one file."""
+        self.skipped.update(result.skipped)
+        if result.unusable is not None:
+            self.unusable.append(result.unusable)
+        for verdict in result.verdicts:
+            (self.passed if verdict.passed else self.failed)[verdict.fork] += 1
+            if "Exception." in verdict.expected_exception and verdict.got_exception:
+                self.named += 1
+                self.renamed += bool(verdict.name_differs)
+
+    def forks(self) -> list[str]:
+        """Every fork that was run, in order of name."""
+        return sorted({*self.passed, *self.failed})
+
+
+def run_file(name: str, content: bytes, options: Options, trace_to: TextIO | None = None) -> FileResult:
+    """Every selected case of one file. A crash of ours is a failed case; a malformed file is ``unusable``."""
+    result = FileResult(name)
+    case_name = ""
+    try:
+        for case_name, test in mapping(parse_json(content), "").items():
+            if case_name.startswith("_"):
+                continue
+            _run_test(result, name, case_name, test, options, trace_to or sys.stderr)
+    except FieldError as error:
+        result.unusable = FixtureError(name, case_name, error.field, error.why)
+    return result
+
+
+def _run_test(result: FileResult, file: str, name: str, test: object, options: Options, trace_to: TextIO) -> None:
+    skipped: dict[str, int] = {}
+    cases: Iterable[Any] = (state_cases if options.kind is Kind.STATE else block_cases).cases_of(
+        file, name, test, skipped
+    )
+    pattern = re.compile(options.pattern)
+    for case in cases:
+        fork = case.fork if isinstance(case, state_cases.StateCase) else case.network.name
+        index = case.index if isinstance(case, state_cases.StateCase) else None
+        if options.forks and fork not in options.forks:
+            continue
+        if options.index is not None and index not in (None, options.index):
+            continue
+        if not (pattern.search(name) or pattern.search(case.id)):
+            continue
+        result.verdicts.append(_run_case(case, fork, index, options, trace_to))
+    for fork, count in skipped.items():
+        if not options.forks or fork in options.forks:
+            result.skipped[fork] = result.skipped.get(fork, 0) + count
+
+
+def _run_case(
+    case: state_cases.StateCase | block_cases.BlockCase,
+    fork: str,
+    index: int | None,
+    options: Options,
+    trace_to: TextIO,
+) -> Verdict:
+    lines = StructLines(trace_to) if options.trace else None
+    try:
+        if isinstance(case, state_cases.StateCase):
+            verdict = state_cases.run_case(case, lines, options.dump)
+            if lines is not None:
+                lines.state_root(verdict.state_root)
+            return verdict
+        vm: VirtualMachine = Interpreter() if lines is None else TracedInterpreter(lines)
+        return block_cases.run_case(case, vm, options.dump)
+    except FieldError:
+        raise
+    except Exception as error:
+        # ours, and the reader's proof of it: one broken case must not hide the others
+        problem = f"crashed: {type(error).__name__}: {error}"
+        return Verdict(case.file, case.name, fork, problem, index=index)
+
+
+def run_files(files: Iterator[tuple[str, bytes]], options: Options, jobs: int) -> Iterator[FileResult]:
+    """The results in the order of the files. An unreadable file ends it with an ``unusable`` result."""
+    if jobs <= 1:
+        yield from _one_after_another(files, options)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        waiting: deque[Future[FileResult]] = deque()
+        for result in _submitted(files, lambda name, content: pool.submit(run_file, name, content, options)):
+            if isinstance(result, FileResult):
+                while waiting:
+                    yield waiting.popleft().result()
+                yield result
+                return
+            waiting.append(result)
+            while len(waiting) >= jobs * WAITING_PER_PROCESS or (waiting and waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _one_after_another(files: Iterator[tuple[str, bytes]], options: Options) -> Iterator[FileResult]:
+    try:
+        for name, content in files:
+            yield run_file(name, content, options)
+    except FixtureError as error:
+        yield FileResult(error.file, unusable=error)
+
+
+def _submitted(
+    files: Iterator[tuple[str, bytes]], submit: Callable[[str, bytes], Future[FileResult]]
+) -> Iterator[Future[FileResult] | FileResult]:
+    try:
+        for name, content in files:
+            yield submit(name, content)
+    except FixtureError as error:
+        yield FileResult(error.file, unusable=error)
