@@ -83,7 +83,8 @@ def _begin(
     checkpoint = host.checkpoint()
     if message.is_create:
         host.mark_created(message.target)
-        host.increment_nonce(message.target)  # EIP-161: a contract starts with nonce 1
+        if spec.contract_nonce:
+            host.increment_nonce(message.target)  # EIP-161: a contract starts with nonce 1
     if message.transfers_value:
         host.transfer(message.caller, message.target, message.value)
     if message.is_create:
@@ -125,12 +126,14 @@ def deposit_code(frame: Frame, outcome: Success) -> Outcome:
     """Store what init code returned (Yellow Paper 7); refused codes halt the creation."""
     spec = frame.spec
     code = outcome.output
-    if code.startswith(b"\xef"):  # EIP-3541
+    if spec.rejects_ef_code and code.startswith(b"\xef"):  # EIP-3541
         return Halt(HaltReason.INVALID_CODE_PREFIX)
     if spec.code_size_max is not None and len(code) > spec.code_size_max:  # EIP-170
         return Halt(HaltReason.CODE_SIZE_EXCEEDED, f"{len(code)} bytes of {spec.code_size_max}")
     gas_left = outcome.gas_left - spec.gas.code_deposit_byte * len(code)
     if gas_left < 0:
+        if not spec.unpaid_deposit_fails:  # before EIP-2
+            return Success(outcome.gas_left, b"")
         return Halt(HaltReason.OUT_OF_GAS, "code deposit")
     if code:
         frame.host.set_code(frame.message.target, code)

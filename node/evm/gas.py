@@ -27,14 +27,29 @@ def account_access(frame: Frame, address: Address) -> int:
     return prices.cold_account if frame.host.access_address(address) else prices.warm_access
 
 
+def gross_slot_write(frame: Frame, current: int, new: int) -> tuple[int, int]:
+    """The price of SSTORE and its refund, looking at nothing but the values before and after (Yellow Paper, G)."""
+    prices = frame.prices
+    if current == 0 and new != 0:
+        return prices.sstore_set, 0
+    return prices.sstore_reset, prices.sstore_clear_refund if current != 0 and new == 0 else 0
+
+
+def creates_account(frame: Frame, recipient: Address, value: int) -> bool:
+    """Whether sending ``value`` to ``recipient`` pays for a new account (EIP-161; before, be the value 0)."""
+    if frame.spec.new_account_needs_value:
+        return value != 0 and not frame.host.is_alive(recipient)
+    return not frame.host.account_exists(recipient)
+
+
 def slot_write(frame: Frame, original: int, current: int, new: int) -> tuple[int, int]:
-    """The price of SSTORE on a warm slot and the change of the refund counter (EIP-2200, EIP-2929, EIP-3529).
+    """The price of SSTORE on a warm slot and the change of the refund counter (EIP-1283, 2200, 2929, 3529).
 
     ``original`` is the value at the start of the transaction, ``current`` the value now.
     """
     prices = frame.prices
     if current == new:
-        return prices.warm_access, 0
+        return prices.sstore_noop, 0
     refund = 0
     if original == current:
         if original == 0:
@@ -48,5 +63,5 @@ def slot_write(frame: Frame, original: int, current: int, new: int) -> tuple[int
             refund += prices.sstore_clear_refund
     if original == new:
         undone = prices.sstore_set if original == 0 else prices.sstore_reset
-        refund += undone - prices.warm_access
-    return prices.warm_access, refund
+        refund += undone - prices.sstore_noop
+    return prices.sstore_noop, refund

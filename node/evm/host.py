@@ -18,6 +18,10 @@ class Host(Protocol):
     """The state as the EVM sees it during one transaction."""
 
     # --- accounts ---
+    def account_exists(self, address: Address) -> bool:
+        """There is an account, be it empty (what counted before EIP-161)."""
+        ...
+
     def is_alive(self, address: Address) -> bool:
         """The account exists and is not empty (EIP-161)."""
         ...
@@ -63,6 +67,10 @@ class Host(Protocol):
 
         A destroyed account that names itself burns its balance where it is deleted, keeps it where it is not.
         """
+        ...
+
+    def is_destroyed(self, address: Address) -> bool:
+        """``self_destruct`` has marked it for deletion in this transaction."""
         ...
 
     # --- storage ---

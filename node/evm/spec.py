@@ -63,8 +63,10 @@ class RequestSource:
 class DifficultyRule:
     """How a block's difficulty follows from its parent's, before the Merge."""
 
-    kind: str
-    """``frontier``, ``homestead`` (EIP-2) or ``byzantium`` (EIP-100: ommers count)."""
+    gradual: bool = True
+    """EIP-2: the later a block, the larger the step down; before, one step up or one down around 13 seconds."""
+    counts_ommers: bool = True
+    """EIP-100: steps of 9 seconds instead of 10, and one more where the parent names ommers."""
     bomb_delay: int = 0
     """Blocks that the difficulty bomb pretends not to have seen (EIP-649, 1234, 2384, 3554, 4345, 5133)."""
 

@@ -25,6 +25,11 @@ _ABSENT: Final = object()
 """The old value of a key that was not there."""
 
 
+TOUCH_SURVIVES: Final = Address(bytes(19) + b"\x03")
+"""RIPEMD160's account stays touched when the call to it is undone: in block 2,675,119 of Ethereum's main network
+clients deleted it, empty as it was, after such a call, and so the rule became part of EIP-161."""
+
+
 class _Account:
     """An account as it is now. ``base`` is what the view holds; caches of reads are never undone."""
 
@@ -206,7 +211,8 @@ class JournaledState:
         account = self._accounts.get(address) or self._load(address)
         touched = self._touched
         if address not in touched:
-            self._undo.append((touched, address, _ABSENT))
+            if address != TOUCH_SURVIVES:
+                self._undo.append((touched, address, _ABSENT))
             touched[address] = True
         if not account.exists:
             self._undo.append((account, "exists", False))
@@ -296,6 +302,10 @@ class JournaledState:
         if address not in destroyed:
             self._undo.append((destroyed, address, _ABSENT))
             destroyed[address] = True
+
+    def is_destroyed(self, address: Address) -> bool:
+        """``self_destruct`` has marked it for deletion in this transaction."""
+        return address in self._destroyed
 
     # --- storage ---
 

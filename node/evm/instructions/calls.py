@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from node.evm.addresses import create2_address, create_address
 from node.evm.frame import CALL_DEPTH_LIMIT, ChildCall, Frame
-from node.evm.gas import account_access, all_but_one_64th, words
+from node.evm.gas import account_access, all_but_one_64th, creates_account, words
 from node.evm.host import delegation_target
 from node.evm.message import CallKind, Message
 from node.evm.outcome import FrameHalted, HaltReason, Success
@@ -25,8 +25,10 @@ def call(frame: Frame) -> ChildCall:
         frame.forbid_static()
     code_address, code, delegated = _resolve(frame, to)
     prices = frame.prices
+    if creates_account(frame, to, value):
+        frame.charge(prices.new_account)
     if value:
-        frame.charge(prices.call_value if frame.host.is_alive(to) else prices.call_value + prices.new_account)
+        frame.charge(prices.call_value)
     gas = _child_gas(frame, gas_wanted, prices.call_stipend if value else 0)
     # operation
     message = Message(
@@ -151,9 +153,12 @@ def _resolve(frame: Frame, to: Address) -> tuple[Address, bytes, bool]:
 
 
 def _child_gas(frame: Frame, wanted: int, stipend: int) -> int:
-    """Charge what the child gets: what was asked for, at most all but a 64th; the stipend is on top (EIP-150)."""
-    granted = min(wanted, all_but_one_64th(frame.gas))
-    frame.gas -= granted
+    """Charge what the child gets: what was asked for, at most all but a 64th; the stipend is on top (EIP-150).
+
+    Where no 64th is kept, asking for more than there is ends the frame.
+    """
+    granted = min(wanted, all_but_one_64th(frame.gas)) if frame.spec.keeps_64th else wanted
+    frame.charge(granted)
     return granted + stipend
 
 
@@ -203,7 +208,7 @@ def _ask_for_creation(
     frame: Frame, kind: CallKind, value: int, init_code: bytes, target: Address, nonce: int
 ) -> ChildCall:
     host = frame.host
-    gas = all_but_one_64th(frame.gas)
+    gas = all_but_one_64th(frame.gas) if frame.spec.keeps_64th else frame.gas
     frame.gas -= gas
     refused = _refusal(frame, value)
     if refused is None and nonce == U64_MAX:  # EIP-2681
@@ -236,8 +241,10 @@ def selfdestruct(frame: Frame) -> Success:
     prices = frame.prices
     if host.access_address(beneficiary):
         frame.charge(prices.cold_account)
-    if not host.is_alive(beneficiary) and host.balance(frame.address):
+    if frame.spec.self_destruct_pays_new_account and creates_account(frame, beneficiary, host.balance(frame.address)):
         frame.charge(prices.new_account)
     # operation
+    if prices.self_destruct_refund and not host.is_destroyed(frame.address):
+        host.add_refund(prices.self_destruct_refund)
     host.self_destruct(frame.address, beneficiary, frame.spec.self_destruct_only_created)
     return Success(frame.gas, b"")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.evm.frame import Frame
-from node.evm.gas import slot_write
+from node.evm.gas import gross_slot_write, slot_write
 from node.evm.outcome import FrameHalted, HaltReason
 
 
@@ -34,6 +34,26 @@ def sstore(frame: Frame) -> None:
     current = host.storage(address, slot)
     price, refund = slot_write(frame, host.original_storage(address, slot), current, value)
     frame.charge(cold + price)
+    # operation
+    if refund:
+        host.add_refund(refund)
+    if value != current:
+        host.set_storage(address, slot, value)
+
+
+def sstore_gross(frame: Frame) -> None:
+    """Write a slot; every write is paid in full (before EIP-1283, and between EIP-1716 and EIP-2200)."""
+    # stack
+    stack = frame.stack
+    slot = stack.pop()
+    value = stack.pop()
+    # gas
+    frame.forbid_static()
+    host = frame.host
+    address = frame.address
+    current = host.storage(address, slot)
+    price, refund = gross_slot_write(frame, current, value)
+    frame.charge(price)
     # operation
     if refund:
         host.add_refund(refund)

@@ -31,6 +31,11 @@ def bn254_add_gas(data: bytes) -> int:
     return 150
 
 
+def bn254_add_gas_196(data: bytes) -> int:
+    """500 (EIP-196)."""
+    return 500
+
+
 def bn254_add(data: bytes) -> bytes | None:
     """x1 y1 x2 y2 -> x y; missing input is 0, more is ignored."""
     data = data[:128].ljust(128, b"\x00")
@@ -45,6 +50,11 @@ def bn254_mul_gas(data: bytes) -> int:
     return 6000
 
 
+def bn254_mul_gas_196(data: bytes) -> int:
+    """40,000 (EIP-196)."""
+    return 40_000
+
+
 def bn254_mul(data: bytes) -> bytes | None:
     """x y scalar -> x y; missing input is 0, more is ignored."""
     data = data[:96].ljust(96, b"\x00")
@@ -57,6 +67,11 @@ def bn254_mul(data: bytes) -> bytes | None:
 def bn254_pairing_gas(data: bytes) -> int:
     """45,000 and 34,000 a pair (EIP-1108)."""
     return 45_000 + 34_000 * (len(data) // BN254_PAIR_SIZE)
+
+
+def bn254_pairing_gas_197(data: bytes) -> int:
+    """100,000 and 80,000 a pair (EIP-197)."""
+    return 100_000 + 80_000 * (len(data) // BN254_PAIR_SIZE)
 
 
 def bn254_pairing(data: bytes) -> bytes | None:

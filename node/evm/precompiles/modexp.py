@@ -1,4 +1,4 @@
-"""MODEXP (EIP-198) with the prices of EIP-2565 and EIP-7883 and the size limit of EIP-7823."""
+"""MODEXP (EIP-198) with its own prices, those of EIP-2565 and EIP-7883 and the size limit of EIP-7823."""
 
 from __future__ import annotations
 
@@ -36,13 +36,26 @@ def _piece(data: bytes, offset: int, size: int) -> int:
 
 
 def _iterations(data: bytes, base_size: int, exponent_size: int, bits_per_byte: int) -> int:
-    """How long the exponent is, at least 1: its bit length, bytes behind the first 32 counting in full."""
+    """How long the exponent is, at least 1: the place of its highest bit, bytes behind the first 32 in full."""
     head_size = min(32, exponent_size)
     head = _piece(data, HEADER_SIZE + base_size, head_size)
     count = max(head.bit_length() - 1, 0)
     if exponent_size > 32:
         count += bits_per_byte * (exponent_size - 32)
     return max(count, 1)
+
+
+def gas_198(data: bytes) -> int:
+    """EIP-198: long multiplication, with a bend at 64 and one at 1,024 bytes."""
+    base_size, exponent_size, modulus_size = _sizes(data)
+    longest = max(base_size, modulus_size)
+    if longest <= 64:
+        complexity = longest**2
+    elif longest <= 1024:
+        complexity = longest**2 // 4 + 96 * longest - 3_072
+    else:
+        complexity = longest**2 // 16 + 480 * longest - 199_680
+    return complexity * _iterations(data, base_size, exponent_size, 8) // 20
 
 
 def gas_2565(data: bytes) -> int:

@@ -28,10 +28,16 @@ ECRECOVER: Final = Precompile("ECREC", signatures.ecrecover_gas, signatures.ecre
 SHA256: Final = Precompile("SHA256", hashes.sha256_gas, hashes.sha256)
 RIPEMD160: Final = Precompile("RIPEMD160", hashes.ripemd160_gas, hashes.ripemd160_word)
 IDENTITY: Final = Precompile("ID", hashes.identity_gas, hashes.identity)
+MODEXP_198: Final = Precompile("MODEXP", modexp.gas_198, modexp.modexp)
+"""EIP-198."""
 MODEXP_2565: Final = Precompile("MODEXP", modexp.gas_2565, modexp.modexp)
 """EIP-2565."""
 MODEXP_7883: Final = Precompile("MODEXP", modexp.gas_7883, modexp.modexp_bounded)
 """EIP-7823, EIP-7883."""
+BN254_ADD_196: Final = Precompile("BN254_ADD", curves.bn254_add_gas_196, curves.bn254_add)
+BN254_MUL_196: Final = Precompile("BN254_MUL", curves.bn254_mul_gas_196, curves.bn254_mul)
+BN254_PAIRING_197: Final = Precompile("BN254_PAIRING", curves.bn254_pairing_gas_197, curves.bn254_pairing)
+"""Before EIP-1108."""
 BN254_ADD: Final = Precompile("BN254_ADD", curves.bn254_add_gas, curves.bn254_add)
 BN254_MUL: Final = Precompile("BN254_MUL", curves.bn254_mul_gas, curves.bn254_mul)
 BN254_PAIRING: Final = Precompile("BN254_PAIRING", curves.bn254_pairing_gas, curves.bn254_pairing)
