@@ -31,6 +31,8 @@ _COMMANDS: Final = {
     "env": ("inspection", "Print variables for other tools."),
     "statetest": ("vectors", "Run official state tests."),
     "blocktest": ("vectors", "Run official blockchain tests."),
+    "t8n": ("evm_tool", "Make a block out of accounts and transactions (geth's evm t8n)."),
+    "evm": ("evm_tool", "geth's evm tool: run, t8n, statetest, blocktest."),
     "doctor": ("setup", "Check that this machine can run a network."),
     "provision": ("setup", "Write configuration for containers."),
     "completion": ("setup", "Print the shell's completion script."),

@@ -64,14 +64,15 @@ class StructLines:
         """The transaction's own message ends with a line of its own."""
         self.settle()
         if message.depth == 0:
-            line: dict[str, Any] = {
-                "output": outcome.output.hex(),
-                "gasUsed": hex(self._gas_limit - outcome.gas_left),
-            }
-            error = _error(outcome)
-            if error:
-                line["error"] = error
-            self._write(line)
+            self.end(outcome, self._gas_limit - outcome.gas_left)
+
+    def end(self, outcome: Outcome, gas_used: int) -> None:
+        """The line at the end of a transaction."""
+        line: dict[str, Any] = {"output": outcome.output.hex(), "gasUsed": hex(gas_used)}
+        error = _error(outcome)
+        if error:
+            line["error"] = error
+        self._write(line)
 
     def settle(self) -> None:
         """Write the step that waits: its frame has paid."""
