@@ -9,7 +9,7 @@ from node.evm.opcodes import Opcode
 from node.evm.precompiles import table
 from node.evm.spec import BlobRules, Spec, SystemCall
 from node.forks import shanghai
-from node.forks.paris import BASE, VERY_LOW, row
+from node.forks.frontier import BASE, VERY_LOW, row
 from node.primitives.scalars import Address
 
 BEACON_ROOTS: Final = SystemCall(

@@ -10,7 +10,7 @@ from node.evm.opcodes import Opcode
 from node.evm.precompiles import table
 from node.evm.spec import Spec
 from node.forks import prague
-from node.forks.paris import LOW, row
+from node.forks.frontier import LOW, row
 
 assert prague.SPEC.blobs is not None
 

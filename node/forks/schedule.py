@@ -12,33 +12,79 @@ from itertools import pairwise
 from typing import Any, Final
 
 from node.evm.spec import BlobRules, Spec
-from node.forks import bpo1, bpo2, cancun, osaka, paris, prague, shanghai
+from node.forks import (
+    arrow_glacier,
+    berlin,
+    bpo1,
+    bpo2,
+    byzantium,
+    cancun,
+    constantinople,
+    frontier,
+    gray_glacier,
+    homestead,
+    istanbul,
+    london,
+    muir_glacier,
+    osaka,
+    paris,
+    petersburg,
+    prague,
+    shanghai,
+    spurious_dragon,
+    tangerine_whistle,
+)
 from node.primitives.hexadecimal import HexError, from_data
 from node.primitives.scalars import U64_MAX, Address, Hash32
 
 SPECS_BY_NAME: Final[Mapping[str, Spec]] = {
-    module.SPEC.name: module.SPEC for module in (paris, shanghai, cancun, prague, osaka, bpo1, bpo2)
+    module.SPEC.name: module.SPEC
+    for module in (
+        frontier,
+        homestead,
+        tangerine_whistle,
+        spurious_dragon,
+        byzantium,
+        constantinople,
+        petersburg,
+        istanbul,
+        muir_glacier,
+        berlin,
+        london,
+        arrow_glacier,
+        gray_glacier,
+        paris,
+        shanghai,
+        cancun,
+        prague,
+        osaka,
+        bpo1,
+        bpo2,
+    )
 }
 """Every fork, oldest first."""
 
-PRE_MERGE_KEYS: Final = (
-    "homesteadBlock",
-    "daoForkBlock",
-    "eip150Block",
-    "eip155Block",
-    "eip158Block",
-    "byzantiumBlock",
-    "constantinopleBlock",
-    "petersburgBlock",
-    "istanbulBlock",
-    "muirGlacierBlock",
-    "berlinBlock",
-    "londonBlock",
-    "arrowGlacierBlock",
-    "grayGlacierBlock",
-    "mergeNetsplitBlock",
-)
-"""Forks by block number: over before the first block here, so 0 or absent."""
+NUMBERED_FORKS: Final[Mapping[str, Spec]] = {
+    "homesteadBlock": homestead.SPEC,
+    "daoForkBlock": homestead.SPEC,
+    "eip150Block": tangerine_whistle.SPEC,
+    "eip155Block": spurious_dragon.SPEC,
+    "eip158Block": spurious_dragon.SPEC,
+    "byzantiumBlock": byzantium.SPEC,
+    "constantinopleBlock": constantinople.SPEC,
+    "petersburgBlock": petersburg.SPEC,
+    "istanbulBlock": istanbul.SPEC,
+    "muirGlacierBlock": muir_glacier.SPEC,
+    "berlinBlock": berlin.SPEC,
+    "londonBlock": london.SPEC,
+    "arrowGlacierBlock": arrow_glacier.SPEC,
+    "grayGlacierBlock": gray_glacier.SPEC,
+    "mergeNetsplitBlock": paris.SPEC,
+}
+"""Forks by block number, in their order, as config spells them, with the rules from that block on."""
+
+MAY_BE_ABSENT: Final = ("daoForkBlock", "muirGlacierBlock", "arrowGlacierBlock", "grayGlacierBlock")
+"""Forks by number that a chain may leave out though a later one is set: they change nothing that the EVM sees."""
 
 TIMED_FORKS: Final = ("shanghai", "cancun", "prague", "osaka", "bpo1", "bpo2", "bpo3", "bpo4", "bpo5")
 """Forks by time, in their order, as config spells them; the key is this and ``Time``."""
@@ -47,6 +93,8 @@ BLOB_ONLY: Final = ("bpo1", "bpo2", "bpo3", "bpo4", "bpo5")
 """Forks that change blob parameters alone, so each may be left out (EIP-7892)."""
 
 BLOB_SCHEDULE_NAMES: Final = (*TIMED_FORKS[1:], "amsterdam")
+
+MERGE_KEY: Final = "mergeNetsplitBlock"
 
 _SPECS: Final[Mapping[str, Spec]] = {name.lower(): spec for name, spec in SPECS_BY_NAME.items()}
 _BLOB_KEYS: Final = ("target", "max", "baseFeeUpdateFraction")
@@ -58,11 +106,21 @@ class ScheduleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A fork and the first timestamp (Unix seconds) at which it rules."""
+    """A fork by time and the first timestamp (Unix seconds) at which it rules."""
 
     timestamp: int
     key: str
     """The fork as config spells it: ``cancun``, ``bpo1``."""
+    spec: Spec
+
+
+@dataclass(frozen=True, slots=True)
+class BlockActivation:
+    """A fork by number and the first block at which it rules."""
+
+    number: int
+    key: str
+    """The whole key of config: ``londonBlock``."""
     spec: Spec
 
 
@@ -73,26 +131,33 @@ class ForkId:
     hash: bytes
     """4 bytes: CRC-32 of the genesis hash and all forks passed."""
     next: int
-    """The timestamp of the next fork, 0 where none is planned."""
+    """The block or timestamp of the next fork, 0 where none is planned."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForkSchedule:
-    """The forks of one chain, from the Merge on."""
+    """The forks of one chain: by number up to the Merge, by time after it.
 
-    first: Spec
-    """Rules until the first activation."""
+    The Merge is where ``mergeNetsplitBlock`` says, else at the first block whose parent's total difficulty has
+    reached ``terminalTotalDifficulty``. A chain whose forks by number are all 0 or absent and that names neither
+    (or a terminal difficulty of 0) starts merged.
+    """
+
+    blocks: tuple[BlockActivation, ...]
+    """By number; empty for a chain that starts merged."""
     activations: tuple[Activation, ...]
     """By time."""
     blob_schedule: Mapping[str, BlobRules]
     """Overrides that the configuration gave, by fork."""
     deposit_contract: Address | None = None
+    terminal_total_difficulty: int | None = 0
+    """0 for a chain that starts merged; None for one that is never going to merge."""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> ForkSchedule:
         """Read ``config`` of a genesis file. Raises ScheduleError. Keys that name no fork are not looked at."""
-        _check_pre_merge(config)
         _check_no_unknown_forks(config)
+        blocks, terminal = _blocks(config)
         overrides = _blob_schedule(config.get("blobSchedule"))
         deposits = _deposit_contract(config.get("depositContractAddress"))
         activations: list[Activation] = []
@@ -100,21 +165,51 @@ class ForkSchedule:
         for key, timestamp in _times(config):
             spec = _spec_after(spec, key, overrides)
             activations.append(Activation(timestamp, key, _with_deposits(spec, deposits)))
-        return cls(paris.SPEC, tuple(activations), overrides, deposits)
+        return cls(blocks, tuple(activations), overrides, deposits, terminal)
 
-    def spec_at(self, number: int, timestamp: int) -> Spec:
-        """The rules of the block with this number and timestamp."""
-        found = self.first
+    @property
+    def starts_merged(self) -> bool:
+        """No block of this chain was mined: Paris, or a later fork, rules from the genesis block on."""
+        return not self.blocks and self.terminal_total_difficulty == 0
+
+    def spec_at(self, number: int, timestamp: int, parent_total_difficulty: int | None = None) -> Spec:
+        """The rules of the block with this number and timestamp.
+
+        ``parent_total_difficulty`` is asked only of a chain that was mined once and does not name the block of its
+        Merge: without it such a chain counts as merged from the first fork by time on.
+        """
+        if not self._is_merged(number, timestamp, parent_total_difficulty):
+            found = frontier.SPEC
+            for block in self.blocks:
+                if number < block.number:
+                    break
+                found = block.spec
+            return found
+        found = paris.SPEC
         for activation in self.activations:
             if timestamp < activation.timestamp:
                 break
             found = activation.spec
         return found
 
+    def _is_merged(self, number: int, timestamp: int, parent_total_difficulty: int | None) -> bool:
+        if self.starts_merged:
+            return True
+        if self.blocks and self.blocks[-1].key == MERGE_KEY:
+            return number >= self.blocks[-1].number
+        if parent_total_difficulty is not None and self.terminal_total_difficulty is not None:
+            return number > 0 and parent_total_difficulty >= self.terminal_total_difficulty
+        return bool(self.activations) and timestamp >= self.activations[0].timestamp
+
     def to_config(self) -> dict[str, Any]:
         """The same schedule as a geth-style configuration; ``from_config`` of it gives this schedule again."""
-        config: dict[str, Any] = {key: 0 for key in PRE_MERGE_KEYS if key != "daoForkBlock"}
-        config["terminalTotalDifficulty"] = 0
+        config: dict[str, Any] = {}
+        if self.starts_merged:
+            config = {key: 0 for key in NUMBERED_FORKS if key != "daoForkBlock"}
+        for block in self.blocks:
+            config[block.key] = block.number
+        if self.terminal_total_difficulty is not None:
+            config["terminalTotalDifficulty"] = self.terminal_total_difficulty
         for activation in self.activations:
             config[activation.key + "Time"] = activation.timestamp
         scheduled = {
@@ -132,10 +227,14 @@ class ForkSchedule:
             config["depositContractAddress"] = "0x" + self.deposit_contract.hex()
         return config
 
-    def fork_id(self, genesis_hash: Hash32, genesis_timestamp: int, timestamp: int) -> ForkId:
-        """The identifier of this chain for a head with ``timestamp``; forks that rule at genesis do not count."""
+    def fork_id(self, genesis_hash: Hash32, genesis_timestamp: int, timestamp: int, number: int = U64_MAX) -> ForkId:
+        """The identifier of this chain for a head with ``timestamp`` and ``number`` (default: behind all numbers).
+
+        Forks that rule at genesis do not count.
+        """
+        blocks = [block.number for block in self.blocks if block.number > 0]
         times = [activation.timestamp for activation in self.activations if activation.timestamp > genesis_timestamp]
-        return fork_id(genesis_hash, [], times, 0, timestamp)
+        return fork_id(genesis_hash, blocks, times, number, timestamp)
 
 
 def fork_id(genesis_hash: bytes, blocks: list[int], times: list[int], number: int, timestamp: int) -> ForkId:
@@ -157,22 +256,49 @@ def _distinct(values: list[int]) -> list[int]:
 # --- reading the configuration ---
 
 
-def _check_pre_merge(config: Mapping[str, Any]) -> None:
-    for key in PRE_MERGE_KEYS:
-        if config.get(key) is not None and _number(config[key], key) != 0:
-            raise ScheduleError(f"{key}: chains here start after the Merge, so it must be 0 or absent")
-    difficulty = config.get("terminalTotalDifficulty")
-    if difficulty is not None and _number(difficulty, "terminalTotalDifficulty") != 0:
-        raise ScheduleError("terminalTotalDifficulty: chains here start after the Merge, so it must be 0 or absent")
-    if config.get("terminalTotalDifficultyPassed") is False:
-        raise ScheduleError("terminalTotalDifficultyPassed: chains here start after the Merge, so it must not be false")
-
-
 def _check_no_unknown_forks(config: Mapping[str, Any]) -> None:
-    known = (*PRE_MERGE_KEYS, *(key + "Time" for key in TIMED_FORKS))
+    known = (*NUMBERED_FORKS, *(key + "Time" for key in TIMED_FORKS))
     for key, value in config.items():
         if key.endswith(("Time", "Block")) and value is not None and key not in known:
             raise ScheduleError(f"{key}: no such fork is known here; known are {', '.join(known)}")
+
+
+def _blocks(config: Mapping[str, Any]) -> tuple[tuple[BlockActivation, ...], int | None]:
+    """The forks by number in order, and the terminal total difficulty. No forks for a chain that starts merged."""
+    numbers = {key: _number(config[key], key) for key in NUMBERED_FORKS if config.get(key) is not None}
+    value = config.get("terminalTotalDifficulty")
+    terminal = None if value is None else _number(value, "terminalTotalDifficulty")
+    if not any(numbers.values()) and not terminal:
+        if config.get("terminalTotalDifficultyPassed") is False:
+            raise ScheduleError("terminalTotalDifficultyPassed: false, but nothing comes before the Merge")
+        return (), 0
+    _check_order(numbers)
+    if numbers.get("eip155Block") != numbers.get("eip158Block"):
+        raise ScheduleError("eip155Block and eip158Block: one fork here, so they must be the same")
+    if config.get("daoForkSupport") and numbers.get("daoForkBlock"):
+        raise ScheduleError("daoForkSupport: the irregular state change of that fork is not known here")
+    if terminal == 0 and MERGE_KEY not in numbers:
+        raise ScheduleError("terminalTotalDifficulty: 0 merges at genesis, but a fork by block comes later")
+    if "constantinopleBlock" in numbers and "petersburgBlock" not in numbers:
+        numbers["petersburgBlock"] = numbers["constantinopleBlock"]  # as other clients read it
+    order = [key for key in NUMBERED_FORKS if key in numbers]
+    return tuple(BlockActivation(numbers[key], key, NUMBERED_FORKS[key]) for key in order), terminal
+
+
+def _check_order(numbers: Mapping[str, int]) -> None:
+    missing: str | None = None
+    last: tuple[str, int] | None = None
+    for key in NUMBERED_FORKS:
+        if key not in numbers:
+            after_constantinople = key == "petersburgBlock" and "constantinopleBlock" in numbers
+            if key not in MAY_BE_ABSENT and not after_constantinople:
+                missing = missing or key
+            continue
+        if missing is not None:
+            raise ScheduleError(f"{key}: set, but the fork before it ({missing}) is not")
+        if last is not None and numbers[key] < last[1]:
+            raise ScheduleError(f"{key}: {numbers[key]} is before {last[0]}: {last[1]}")
+        last = key, numbers[key]
 
 
 def _times(config: Mapping[str, Any]) -> list[tuple[str, int]]:

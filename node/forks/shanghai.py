@@ -9,7 +9,7 @@ from node.evm.instructions import stack
 from node.evm.opcodes import Opcode
 from node.evm.spec import Spec
 from node.forks import paris
-from node.forks.paris import BASE, row
+from node.forks.frontier import BASE, row
 
 SPEC: Final[Spec] = paris.SPEC.evolve(
     name="Shanghai",

@@ -71,7 +71,7 @@ def test_bytes_without_a_row_halt(spec: Spec) -> None:
 
 
 def test_a_row_says_what_its_number_is_called() -> None:
-    assert all(Opcode(row.opcode).name == row.name for _, row in ROWS)
+    assert {row.name for _, row in ROWS if Opcode(row.opcode).name != row.name} == {"DIFFICULTY"}
 
 
 @pytest.mark.parametrize("size", range(1, 33))

@@ -1,10 +1,14 @@
 """Reading chain configurations, and fork identifiers."""
 
+import json
+import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node.forks.schedule import SPECS_BY_NAME, ForkSchedule, ScheduleError, fork_id
+from node.primitives.scalars import Hash32
 
 ALL_AT_ZERO = {
     "chainId": 1337,
@@ -108,8 +112,8 @@ def test_to_config_and_back(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"londonBlock": 5}, "londonBlock: chains here start after the Merge"),
-        ({"terminalTotalDifficulty": 58750000000000000000000}, "terminalTotalDifficulty"),
+        ({"londonBlock": 5}, r"londonBlock: set, but the fork before it \(eip155Block\) is not"),
+        ({"terminalTotalDifficulty": -1}, "terminalTotalDifficulty: -1 is out of range"),
         ({"terminalTotalDifficultyPassed": False}, "terminalTotalDifficultyPassed"),
         ({"cancunTime": None}, r"pragueTime: set, but the fork before it \(cancunTime\) is not"),
         ({"osakaTime": 5, "pragueTime": 6}, "osakaTime: 5 is before pragueTime: 6"),
@@ -182,7 +186,119 @@ def test_mainnet_fork_ids(number: int, time: int, checksum: str, following: int)
 
 def test_fork_id_of_a_schedule_leaves_out_what_rules_at_genesis() -> None:
     schedule = ForkSchedule.from_config({"shanghaiTime": 0, "cancunTime": 100, "pragueTime": 200})
-    genesis = b"\x01" * 32
+    genesis = Hash32(b"\x01" * 32)
     assert schedule.fork_id(genesis, 100, 150) == fork_id(genesis, [], [200], 0, 150)
     assert schedule.fork_id(genesis, 0, 150) == fork_id(genesis, [], [100, 200], 0, 150)
     assert schedule.fork_id(genesis, 0, 150).next == 200
+
+
+# --- forks by number and the Merge ---
+
+MINED: dict[str, Any] = {
+    "homesteadBlock": 1,
+    "eip150Block": 2,
+    "eip155Block": 3,
+    "eip158Block": 3,
+    "byzantiumBlock": 4,
+    "constantinopleBlock": 5,
+    "istanbulBlock": 7,
+    "berlinBlock": 8,
+    "londonBlock": 8,
+    "terminalTotalDifficulty": 1000,
+    "shanghaiTime": 100,
+}
+
+
+def test_forks_by_number() -> None:
+    schedule = ForkSchedule.from_config(MINED)
+    assert not schedule.starts_merged
+    assert [schedule.spec_at(number, 0).name for number in range(9)] == [
+        "Frontier",
+        "Homestead",
+        "Tangerine Whistle",
+        "Spurious Dragon",
+        "Byzantium",
+        "Petersburg",  # not set: with the fork that it corrects
+        "Petersburg",
+        "Istanbul",
+        "London",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "time", "total_difficulty", "name"),
+    [
+        (9, 50, 999, "London"),
+        (9, 50, 1000, "Paris"),
+        (9, 100, 1000, "Shanghai"),
+        (9, 100, 999, "London"),
+        (0, 0, 1000, "Frontier"),
+        (9, 50, None, "London"),
+        (9, 100, None, "Shanghai"),
+    ],
+)
+def test_merge_by_total_difficulty(number: int, time: int, total_difficulty: int | None, name: str) -> None:
+    assert ForkSchedule.from_config(MINED).spec_at(number, time, total_difficulty).name == name
+
+
+def test_merge_by_number_asks_no_difficulty() -> None:
+    schedule = ForkSchedule.from_config({**MINED, "mergeNetsplitBlock": 10})
+    assert [schedule.spec_at(number, 0, 10**9).name for number in (9, 10)] == ["London", "Paris"]
+
+
+def test_a_chain_that_never_merges() -> None:
+    schedule = ForkSchedule.from_config({"homesteadBlock": 5})
+    assert [schedule.spec_at(number, 2**40, 10**30).name for number in (4, 5)] == ["Frontier", "Homestead"]
+    assert ForkSchedule.from_config({"terminalTotalDifficulty": 7}).spec_at(1, 0, 6).name == "Frontier"
+
+
+@pytest.mark.parametrize("changes", [{}, {"mergeNetsplitBlock": 10}, {"terminalTotalDifficulty": None}])
+def test_numbers_to_config_and_back(changes: dict[str, Any]) -> None:
+    schedule = ForkSchedule.from_config({**MINED, **changes})
+    assert ForkSchedule.from_config(schedule.to_config()) == schedule
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"berlinBlock": 9}, "londonBlock: 8 is before berlinBlock: 9"),
+        ({"eip155Block": 2}, "eip155Block and eip158Block: one fork here"),
+        ({"daoForkBlock": 1, "daoForkSupport": True}, "daoForkSupport"),
+        ({"terminalTotalDifficulty": 0}, "terminalTotalDifficulty: 0 merges at genesis"),
+        ({"londonBlock": None, "arrowGlacierBlock": 9}, r"arrowGlacierBlock: set, but the .*londonBlock"),
+    ],
+)
+def test_nonsense_in_numbers(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ScheduleError, match=complaint):
+        ForkSchedule.from_config({**MINED, **changes})
+
+
+def test_mainnet_schedule() -> None:
+    keys = ["homestead", "daoFork", "eip150", "eip158", "byzantium", "constantinople", "petersburg", "istanbul"]
+    keys += ["muirGlacier", "berlin", "london", "arrowGlacier", "grayGlacier"]
+    config: dict[str, Any] = {key + "Block": block for key, block in zip(keys, BLOCKS, strict=True)}
+    config |= {"eip155Block": config["eip158Block"], "terminalTotalDifficulty": 58750000000000000000000}
+    config |= {"shanghaiTime": TIMES[0], "cancunTime": TIMES[1]}
+    schedule = ForkSchedule.from_config(config)
+    for number, time in ((0, 0), (7280000, 0), (15050000, 0), (20000000, TIMES[0]), (20000000, TIMES[1])):
+        assert schedule.fork_id(Hash32(MAINNET), 0, time, number) == fork_id(MAINNET, BLOCKS, TIMES, number, time)
+    assert [schedule.spec_at(number, 0).name for number in (1149999, 1150000, 4370000, 12965000, 15050000)] == [
+        "Frontier",
+        "Homestead",
+        "Byzantium",
+        "London",
+        "Gray Glacier",
+    ]
+
+
+def test_the_rpc_chain_names_every_fork() -> None:
+    archive = Path(__file__).parents[4] / "shared/rpc-compat/chain.tar.xz"
+    if not archive.exists():
+        pytest.skip("the rpc-compat chain is not here")
+    with tarfile.open(archive) as tar:
+        genesis = tar.extractfile("genesis.json") or tar.extractfile("./genesis.json")
+        assert genesis is not None
+        schedule = ForkSchedule.from_config(json.load(genesis)["config"])
+    # every fork lasts three blocks, and a block takes ten seconds
+    names = [schedule.spec_at(number, 10 * number).name for number in range(0, 55, 3)]
+    assert names == [name for name in SPECS_BY_NAME if name != "Frontier"]
