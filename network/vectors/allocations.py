@@ -39,7 +39,7 @@ def read_alloc(value: object, field: str) -> Alloc:
 def read_account(value: object, field: str) -> GenesisAccount:
     """One account. Raises FieldError."""
     account = mapping(value, field)
-    slots = account.get("storage") or {}
+    slots = account["storage"] if account.get("storage") is not None else {}
     return GenesisAccount(
         balance=number(account.get("balance", 0), f"{field}.balance"),
         nonce=number(account.get("nonce") or 0, f"{field}.nonce", 64),

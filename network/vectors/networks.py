@@ -17,21 +17,15 @@ from node.evm.spec import Spec
 from node.forks.schedule import SPECS_BY_NAME
 
 _ALIASES: Final = {
-    "TangerineWhistle": ("EIP150",),
-    "EIP150": ("TangerineWhistle", "Tangerine Whistle"),
-    "SpuriousDragon": ("EIP158",),
-    "EIP158": ("SpuriousDragon", "Spurious Dragon"),
-    "ConstantinopleFix": ("Petersburg",),
-    "Petersburg": ("ConstantinopleFix",),
-    "MuirGlacier": ("Muir Glacier",),
-    "ArrowGlacier": ("Arrow Glacier",),
-    "GrayGlacier": ("Gray Glacier",),
-    "Merge": ("Paris",),
-    "Merged": ("Paris",),
-    "DaoFork": ("DAOFork", "DAO", "Dao"),
-    "Dao": ("DAOFork", "DAO", "DaoFork"),
+    "EIP150": "Tangerine Whistle",
+    "EIP158": "Spurious Dragon",
+    "ConstantinopleFix": "Petersburg",
+    "Merge": "Paris",
+    "Merged": "Paris",
 }
-"""Name in fixtures or tools -> what our value may be called."""
+"""Fixtures' own names."""
+
+_SPECS: Final = {name.replace(" ", ""): spec for name, spec in SPECS_BY_NAME.items()}
 
 _TRANSITION: Final = re.compile(r"(\w+?)To(\w+?)At(?:Time(\d+)(k?)|Diff([0-9a-fA-F]+)|(\d+))")
 
@@ -48,16 +42,17 @@ class Network:
 
 def spec_named(name: str) -> Spec | None:
     """The rules that fixtures call ``name``; None where they are not known here."""
-    for candidate in (name, *_ALIASES.get(name, ())):
-        spec = SPECS_BY_NAME.get(candidate)
-        if spec is not None:
-            return spec
-    return None
+    return _SPECS.get(_ALIASES.get(name, name).replace(" ", ""))
+
+
+def same_network(first: str, second: str) -> bool:
+    """Two names of one fork, or the same name."""
+    return first == second or (spec_named(first) is not None and spec_named(first) is spec_named(second))
 
 
 def known_forks() -> list[str]:
     """What ``--fork`` takes, oldest first; any ``XToYAt…`` of them too."""
-    return list(SPECS_BY_NAME)
+    return list(_SPECS)
 
 
 def network_named(name: str) -> Network | None:

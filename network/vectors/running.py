@@ -13,6 +13,7 @@ from typing import Any, Final, TextIO
 
 from network.vectors import block_cases, state_cases
 from network.vectors.fields import FieldError, FixtureError, mapping, parse_json
+from network.vectors.networks import same_network
 from network.vectors.struct_lines import StructLines
 from network.vectors.tracing import TracedInterpreter
 from network.vectors.verdicts import Verdict
@@ -43,6 +44,10 @@ class Options:
     """Only this one of a fork's results in a state test."""
     trace: bool = False
     dump: bool = False
+
+    def wants_fork(self, name: str) -> bool:
+        """The fork is selected, by this or another name of it."""
+        return not self.forks or any(same_network(name, wanted) for wanted in self.forks)
 
 
 @dataclass(slots=True)
@@ -107,7 +112,7 @@ def _run_test(result: FileResult, file: str, name: str, test: object, options: O
     for case in cases:
         fork = case.fork if isinstance(case, state_cases.StateCase) else case.network.name
         index = case.index if isinstance(case, state_cases.StateCase) else None
-        if options.forks and fork not in options.forks:
+        if not options.wants_fork(fork):
             continue
         if options.index is not None and index not in (None, options.index):
             continue
@@ -115,7 +120,7 @@ def _run_test(result: FileResult, file: str, name: str, test: object, options: O
             continue
         result.verdicts.append(_run_case(case, fork, index, options, trace_to))
     for fork, count in skipped.items():
-        if not options.forks or fork in options.forks:
+        if options.wants_fork(fork):
             result.skipped[fork] = result.skipped.get(fork, 0) + count
 
 
