@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, TextIO
@@ -153,34 +154,36 @@ def run_files(files: Iterator[tuple[str, bytes]], options: Options, jobs: int) -
     if jobs <= 1:
         yield from _one_after_another(files, options)
         return
+    submitted: deque[tuple[str, Future[FileResult]]] = deque()
     with ProcessPoolExecutor(jobs) as pool:
-        waiting: deque[Future[FileResult]] = deque()
-        for result in _submitted(files, lambda name, content: pool.submit(run_file, name, content, options)):
-            if isinstance(result, FileResult):
-                while waiting:
-                    yield waiting.popleft().result()
-                yield result
-                return
-            waiting.append(result)
-            while len(waiting) >= jobs * WAITING_PER_PROCESS or (waiting and waiting[0].done()):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        try:
+            for name, content in files:
+                submitted.append((name, pool.submit(run_file, name, content, options)))
+                while len(submitted) >= jobs * WAITING_PER_PROCESS or (submitted and submitted[0][1].done()):
+                    yield _outcome(*submitted.popleft())
+        except FixtureError as error:
+            unreadable = FileResult(error.file, unusable=error)
+        except BrokenProcessPool:
+            unreadable = None
+        else:
+            unreadable = None
+        while submitted:
+            yield _outcome(*submitted.popleft())
+        if unreadable is not None:
+            yield unreadable
+
+
+def _outcome(name: str, future: Future[FileResult]) -> FileResult:
+    """The file's result, also where its process was killed, as for want of memory."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return FileResult(name, unusable=FixtureError(name, "", "", "the process that ran it was killed"))
 
 
 def _one_after_another(files: Iterator[tuple[str, bytes]], options: Options) -> Iterator[FileResult]:
     try:
         for name, content in files:
             yield run_file(name, content, options)
-    except FixtureError as error:
-        yield FileResult(error.file, unusable=error)
-
-
-def _submitted(
-    files: Iterator[tuple[str, bytes]], submit: Callable[[str, bytes], Future[FileResult]]
-) -> Iterator[Future[FileResult] | FileResult]:
-    try:
-        for name, content in files:
-            yield submit(name, content)
     except FixtureError as error:
         yield FileResult(error.file, unusable=error)
