@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from network.cli.evm_vectors import GethCommand
 from network.failures import BadInput
 from network.vectors.allocations import Alloc, read_alloc
 from network.vectors.fields import FieldError, FixtureError, address, data, mapping, number, parse_json
@@ -27,6 +28,7 @@ DEFAULT_FORK: Final = "Osaka"
 
 
 @click.command(
+    cls=GethCommand,
     epilog="""\b
 Prints what the code returned, or with --json one EIP-3155 line a step. There is no price of admission: all the gas
 goes to the code. Exit code 0 also where the code fails: the error is printed.
@@ -37,7 +39,7 @@ Examples:
   evmesh evm run --code 60003560005260206000f3 --input 0x2a --statdump
   evmesh evm run --prestate genesis.json --receiver 0x1000000000000000000000000000000000000000 --dump
   evmesh evm run --codefile init.hex --create --fork Cancun
-"""
+""",
 )
 @click.argument("codefile_argument", required=False, metavar="[CODE]")
 @click.option("--code", help="Hex.")

@@ -11,7 +11,7 @@ from typing import Any, Final, TextIO, TypeVar
 import click
 
 from network.cli.evm_run import run
-from network.cli.vectors import blocktest, statetest
+from network.cli.evm_vectors import GethCommand, blocktest, statetest
 from network.failures import Failure
 from network.vectors.allocations import read_alloc
 from network.vectors.fields import FieldError, FixtureError, mapping, member, number, parse_json
@@ -60,6 +60,7 @@ def evm() -> None:
 
 
 @click.command(
+    cls=GethCommand,
     epilog="""\b
 An input is a file name or stdin: one object with the members alloc, env, txs (or txsRlp). An output is a file name,
 stdout, stderr, or empty. Transactions come as a JSON array, or as RLP in hex in a file that ends with .rlp.
@@ -71,7 +72,7 @@ Examples:
   evmesh t8n --input.alloc alloc.json --input.env env.json --input.txs txs.json --state.fork Cancun
   evmesh t8n --input.alloc stdin --input.env stdin --input.txs stdin --output.result stdout --output.alloc stdout
   evmesh t8n --state.fork Osaka --trace --output.basedir out
-"""
+""",
 )
 @click.option("--input.alloc", "alloc_name", default="alloc.json", show_default=True, help="Accounts before.")
 @click.option("--input.env", "env_name", default="env.json", show_default=True, help="The block's surroundings.")

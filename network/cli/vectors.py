@@ -87,13 +87,16 @@ def run_vectors(
     trace: bool = False,
     dump: bool = False,
     index: int | None = None,
+    trace_stack: bool = True,
+    trace_memory: bool = False,
+    trace_return_data: bool = False,
 ) -> int:
     """Run, print, and answer the exit code. Raises BadInput where the flags make no sense."""
     _check_flags(forks, pattern)
     names = list(paths) or [line.strip() for line in sys.stdin if line.strip()]
     if not names:
         raise BadInput("no PATH is given", "name a JSON file, a folder or a .tar.gz")
-    options = Options(kind, frozenset(forks), pattern, index, trace, dump)
+    options = Options(kind, frozenset(forks), pattern, index, trace, dump, trace_stack, trace_memory, trace_return_data)
     out = Output(as_json)
     totals = Totals()
     shown = 0

@@ -45,6 +45,9 @@ class Options:
     """Only this one of a fork's results in a state test."""
     trace: bool = False
     dump: bool = False
+    trace_stack: bool = True
+    trace_memory: bool = False
+    trace_return_data: bool = False
 
     def wants_fork(self, name: str) -> bool:
         """The fork is selected, by this or another name of it."""
@@ -132,7 +135,11 @@ def _run_case(
     options: Options,
     trace_to: TextIO,
 ) -> Verdict:
-    lines = StructLines(trace_to) if options.trace else None
+    lines = None
+    if options.trace:
+        lines = StructLines(
+            trace_to, stack=options.trace_stack, memory=options.trace_memory, return_data=options.trace_return_data
+        )
     try:
         if isinstance(case, state_cases.StateCase):
             verdict = state_cases.run_case(case, lines, options.dump)

@@ -240,8 +240,12 @@ def test_archives_and_folders(tmp_path, capsys):
 def test_names_from_standard_input(tmp_path, capsys, monkeypatch):
     (tmp_path / "a.json").write_text(json.dumps({"stores": state_test()}))
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{tmp_path}/a.json\n\n"))
-    assert run(["evm", "statetest", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["pass"] is True
+    assert run(["evm", "statetest", "--trace", "--trace.nostack=true", "--trace.memory=false"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)[0]["pass"] is True
+    assert "stack" not in json.loads(captured.err.splitlines()[0])
+    assert run(["evm", "statetest", "--human", str(tmp_path / "a.json")]) == 0
+    assert capsys.readouterr().out.startswith("fork")
 
 
 def test_network_names():
