@@ -1,0 +1,1 @@
+"""Speed, measured beside peers. Nothing here is asserted about time: the machines that run tests are shared."""
