@@ -245,6 +245,11 @@ def check_engine(config: NodeConfig, genesis: Genesis) -> None:
     wanted, rules = config.consensus.engine, genesis.consensus
     if wanted and wanted != rules.engine:
         raise ConfigError(f"consensus.engine is {wanted!r}, but the genesis file's network runs {rules.engine!r}")
+    if not genesis.schedule.starts_merged:
+        raise ConfigError(
+            "the genesis file's chain begins with mined blocks, which no engine here makes: "
+            "set terminalTotalDifficulty to 0 and all block-numbered forks to 0"
+        )
     if rules.engine == "bft" and not rules.validators:
         raise ConfigError(
             "the genesis file names no validators: add config.evmesh.validators, or use engine instant for one node"
