@@ -24,7 +24,6 @@ def test_a_network_that_can_run() -> None:
     [
         ("instant", _config(), "network runs 'bft'"),
         ("", _config(evmesh={"engine": "bft"}), "names no validators"),
-        ("", _config(homesteadBlock=5), "mined blocks"),
         ("", _config(terminalTotalDifficulty=1000), "mined blocks"),
     ],
 )
