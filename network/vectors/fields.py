@@ -130,3 +130,11 @@ def address(value: object, field: str) -> Address:
 def word(value: object, field: str) -> Hash32:
     """A 32-byte value as hex; shorter hex is a number."""
     return Hash32(number(value, field).to_bytes(32, "big"))
+
+
+def excess_blob_gas(value: object, field: str, fraction: int) -> int:
+    """Excess blob gas whose fee fits 256 bits under this update fraction; computing a larger one would not end."""
+    found = number(value, field, 64)
+    if found > 178 * fraction:
+        raise FieldError(field, f"{found} makes a blob fee of more than 256 bits")
+    return found

@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from network.vectors.allocations import Alloc, alloc_after, alloc_json, differences, read_alloc, reader
-from network.vectors.fields import FieldError, address, data, mapping, member, number, sequence, text, word
+from network.vectors.fields import (
+    FieldError,
+    address,
+    data,
+    excess_blob_gas,
+    mapping,
+    member,
+    number,
+    sequence,
+    text,
+    word,
+)
 from network.vectors.networks import spec_named
 from network.vectors.transaction_json import state_test_transaction
 from network.vectors.verdicts import Verdict, exception_name, name_difference
@@ -80,7 +91,9 @@ def environment(env: Mapping[str, Any], spec: Spec, chain_id: int) -> BlockEnvir
     """``env`` as a block environment; earlier hashes as geth's runner answers them: keccak256 of the number's text."""
     blob_fee = 0
     if spec.blobs is not None:
-        blob_fee = blob_base_fee(number(env.get("currentExcessBlobGas") or 0, "env.currentExcessBlobGas"), spec.blobs)
+        told = env.get("currentExcessBlobGas") or 0
+        excess = excess_blob_gas(told, "env.currentExcessBlobGas", spec.blobs.base_fee_update_fraction)
+        blob_fee = blob_base_fee(excess, spec.blobs)
     return BlockEnvironment(
         chain_id=chain_id,
         number=number(member(env, "currentNumber", "env"), "env.currentNumber", 64),

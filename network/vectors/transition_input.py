@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from network.vectors.allocations import Alloc
 from network.vectors.fields import FieldError, address, data, mapping, member, number, sequence, word
+from network.vectors.fields import excess_blob_gas as check_excess
 from network.vectors.transaction_json import read_transaction
 from node.crypto.hashes import EMPTY_LIST_KECCAK, EMPTY_TRIE_ROOT
 from node.evm.spec import DifficultyRule, Spec
@@ -219,7 +220,12 @@ def next_difficulty(parent: Header, timestamp: int, rule: DifficultyRule) -> int
 
 
 def _excess(told: int | None, parent: Header, spec: Spec) -> int:
-    return told if told is not None else excess_blob_gas(parent, spec) or 0
+    assert spec.blobs is not None, "the fork has blobs"
+    fraction = spec.blobs.base_fee_update_fraction
+    if told is None:
+        check_excess(parent.excess_blob_gas or 0, "env.parentExcessBlobGas", fraction)
+        told = excess_blob_gas(parent, spec) or 0
+    return check_excess(told, "env.currentExcessBlobGas", fraction)
 
 
 def _withdrawals(value: object) -> tuple[Withdrawal, ...]:
