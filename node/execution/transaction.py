@@ -76,7 +76,7 @@ def apply_transaction(
     journal.add_balance(sender, (tx.gas_limit - gas_used) * price)
     journal.add_balance(block.coinbase, gas_used * (price - block.base_fee_per_gas))
     logs = journal.logs
-    journal.end_transaction()
+    journal.end_transaction(remove_empty=spec.removes_empty)
     created = tx.to is None and isinstance(outcome, Success)
     return TransactionResult(
         gas_used=gas_used,
