@@ -10,10 +10,10 @@ import click
 
 from network.accounts import checksum_address
 from network.amounts import parse_amount
-from network.cli.group import json_option, network_option
+from network.cli.group import WAITS, follow_options, json_option, network_option, signer_options
 from network.cli.output import Output, shorten, shown
 from network.cli.resolve import FunctionCall, account_of, client_of, function_call
-from network.cli.transactions import WAITS, Order, carry_out
+from network.cli.transactions import Order, carry_out
 from network.client import RpcError
 from network.cluster import run_directory
 from network.cluster.observer import Comparison, clients_of, compare
@@ -35,8 +35,7 @@ Counter and DemoToken ship with evmesh. Arguments of the constructor follow the 
 )
 @click.argument("artifact")
 @click.argument("arguments", nargs=-1)
-@click.option("--from", "sender", default="0", show_default=True, help="Account index or address.")
-@click.option("--key-file", type=click.Path(path_type=Path), help="Sign with the private key in this file instead.")
+@signer_options
 @click.option("--as", "name", help="Remember it under this name (default: the contract's).")
 @click.option("--value", default="0", show_default=True, help="Ether for a payable constructor.")
 @click.option("--gas", type=click.IntRange(min=1), help="Gas limit (default: estimated).")
@@ -92,23 +91,13 @@ Examples:
 )
 @click.argument("function")
 @click.argument("arguments", nargs=-1)
-@click.option("--from", "sender", default="0", show_default=True, help="Account index or address.")
-@click.option("--key-file", type=click.Path(path_type=Path), help="Sign with the private key in this file instead.")
+@signer_options
 @click.option("--value", default="0", show_default=True, help="Ether for a payable function.")
 @click.option("--gas", type=click.IntRange(min=1), help="Gas limit (default: estimated).")
 @click.option("--block", default="latest", show_default=True, help="Number or tag, for functions that only read.")
 @click.option("--dry-run", is_flag=True, help="Only ask what would happen, send nothing.")
 @click.option("--node", "node_name", metavar="NODE", help="Ask or hand it to this node.")
-@click.option(
-    "--wait",
-    type=click.Choice(WAITS),
-    is_flag=False,
-    flag_value="finalized",
-    default="included",
-    show_default=True,
-    help="How far to follow a transaction; --wait alone means finalized.",
-)
-@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait.")
+@follow_options
 @network_option
 @json_option
 def call(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -38,6 +39,9 @@ _COMMANDS: Final = {
     "completion": ("setup", "Print the shell's completion script."),
     "version": ("setup", "Print the version."),
 }
+
+WAITS: Final = ("none", "included", "finalized")
+"""How far a command follows its transaction."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,3 +109,29 @@ def network_option(function: F) -> F:
         envvar="EVMESH_NETWORK",
         help="Which network (evmesh ls lists them). Default: the latest that is running.",
     )(function)
+
+
+def signer_options(function: F) -> F:
+    """``--from`` and ``--key-file``: who signs."""
+    key_file = click.option(
+        "--key-file", type=click.Path(path_type=Path), help="Sign with the private key in this file instead."
+    )
+    sender = click.option("--from", "sender", default="0", show_default=True, help="Account index or address.")
+    return sender(key_file(function))
+
+
+def follow_options(function: F) -> F:
+    """``--wait`` and ``--timeout``: how far a transaction is followed, and for how long."""
+    timeout = click.option(
+        "--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait."
+    )
+    wait = click.option(
+        "--wait",
+        type=click.Choice(WAITS),
+        is_flag=False,
+        flag_value="finalized",
+        default="included",
+        show_default=True,
+        help="How far to follow a transaction; --wait alone means finalized.",
+    )
+    return wait(timeout(function))

@@ -12,7 +12,7 @@ import click
 
 from network.accounts import Account
 from network.amounts import parse_amount
-from network.cli.group import json_option, network_option
+from network.cli.group import follow_options, json_option, network_option, signer_options
 from network.cli.output import Output, seconds
 from network.cli.resolve import account_of, client_of, target_of
 from network.client import NodeClient, RpcError
@@ -33,7 +33,6 @@ from network.wallet import (
 from node.primitives.hexadecimal import HexError, from_data, to_data
 from node.primitives.scalars import Address
 
-WAITS = ("none", "included", "finalized")
 _PENDING_SECONDS = 0.5
 
 
@@ -150,24 +149,14 @@ Examples:
   evmesh send --from 3 --to Counter --data 0xd09de08a
 """,
 )
-@click.option("--from", "sender", default="0", show_default=True, help="Account index or address.")
-@click.option("--key-file", type=click.Path(path_type=Path), help="Sign with the private key in this file instead.")
+@signer_options
 @click.option("--to", required=True, help="Account index, address, or name of a deployed contract.")
 @click.option("--value", default="0", show_default=True, help="Amount, like 1eth, 20gwei or 7 (wei).")
 @click.option("--data", default="0x", help="Call data, 0x hex.")
 @click.option("--gas", type=click.IntRange(min=1), help="Gas limit (default: estimated by the node).")
 @click.option("--nonce", type=click.IntRange(min=0), help="Nonce (default: the next one).")
 @click.option("--node", "node_name", metavar="NODE", help="Hand it to this node (default: the first that runs).")
-@click.option(
-    "--wait",
-    type=click.Choice(WAITS),
-    is_flag=False,
-    flag_value="finalized",
-    default="included",
-    show_default=True,
-    help="How far to follow it; --wait alone means finalized.",
-)
-@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait.")
+@follow_options
 @network_option
 @json_option
 def send(

@@ -13,7 +13,7 @@ reorders frames, to see whether what stands above notices.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final
@@ -141,10 +141,6 @@ class LinkPolicy:
     def heal_link(self, source: str, target: str) -> None:
         """Undo the cut of one direction."""
         self._cuts.pop((source, target), None)
-
-    def reset_conditions(self, conditions: Mapping[tuple[str, str], LinkCondition] | None = None) -> None:
-        """Forget conditions of single links, and set the given ones."""
-        self._conditions = dict(conditions or {})
 
     # ---- the question
 

@@ -20,7 +20,6 @@ class SimulatedDisk:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
         self.writes = 0
-        self.durable_writes = 0
         self._stored = MemoryDatabase()
         self._undo: list[dict[bytes, bytes | None]] = []
         self._opened: SimulatedDatabase | None = None
@@ -86,7 +85,6 @@ class SimulatedDisk:
         self.used_bytes += growth
         self.writes += 1
         if durable:
-            self.durable_writes += 1
             self._undo.clear()
         else:
             self._undo.append(before)

@@ -51,7 +51,6 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     def __init__(self, shuffle: random.Random | None = None) -> None:
         super().__init__()
         self.now_ns = 0
-        self.callbacks_run = 0
         self._shuffle = shuffle
         self._ready: deque[asyncio.Handle] = deque()
         self._scheduled: list[tuple[int, int, asyncio.TimerHandle]] = []
@@ -182,7 +181,6 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
                 continue
             if watched and not self._may_run(handle):
                 continue
-            self.callbacks_run += 1
             handle._run()
             if not watched:
                 watched = self._dead or self._held

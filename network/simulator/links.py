@@ -153,7 +153,6 @@ class _Stream:
             if receiver is not None and self.fabric.answers(self.target):
                 receiver.connection_broke()
             return
-        self.fabric.delivered_frames += 1
         self.fabric.delivered_bytes += len(frame)
         self.fabric.observer.on_frame(self.source, self.target, self.number, frame)
         self.inbox.append(frame)
@@ -321,7 +320,6 @@ class SimulatedNetwork:
         self.loop = loop
         self.policy = policy
         self.observer: LinkObserver = observer or _Unobserved()
-        self.delivered_frames = 0
         self.delivered_bytes = 0
         self._seed = seed
         self._context = Context()

@@ -93,7 +93,6 @@ class Traffic:
         self._counter: Address | None = None
         self._increment = selector("increment()")
         self.sent: dict[bytes, Transaction] = {}
-        self.resent = 0
 
     @property
     def waiting(self) -> int:
@@ -142,7 +141,6 @@ class Traffic:
                 del self._waiting[transaction_hash]
             else:
                 entry.at_ms = now_ms
-                self.resent += 1
                 self._submit(entry.transaction)
 
 

@@ -40,7 +40,6 @@ class Entry:
     proven: bool = False
     """It was met at this very address."""
     source: NodeId | None = None
-    last_failure: str = ""
 
 
 class AddressBook:
@@ -114,13 +113,12 @@ class AddressBook:
         if entry is not None:
             entry.next_dial_ms = now_ms + self._jittered(self._redial_ms_min)
 
-    def failed(self, node_id: NodeId, now_ms: int, why: str) -> None:
+    def failed(self, node_id: NodeId, now_ms: int) -> None:
         """Dialling did not lead to a session: wait longer each time."""
         entry = self._entries.get(node_id)
         if entry is None:
             return
         entry.failures += 1
-        entry.last_failure = why
         if not entry.static and entry.failures >= FAILURES_MAX * (10 if entry.met else 1):
             del self._entries[node_id]
             return

@@ -165,7 +165,7 @@ class PeerSet:
             connection = await self._runtime.network.dial(address, self._config.dial_timeout_ms)
             peer = await self._greet(connection, node_id, address)
         except _FAILURES as error:
-            self.book.failed(node_id, self._runtime.clock.monotonic_ms(), _why(error))
+            self.book.failed(node_id, self._runtime.clock.monotonic_ms())
             self._tell("cannot connect", node_id.hex(), peer=short(node_id), address=address, why=_why(error))
         finally:
             self._dialling.pop(node_id, None)

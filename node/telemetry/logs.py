@@ -11,8 +11,6 @@ from node.runtime.clock import Clock
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 
-Fields = object
-
 
 class Log:
     """A node's log. ``log.info("block decided", height=3, hash=h)``; bytes are shown as 0x hex."""

@@ -10,7 +10,7 @@ from network.load.contracts import bundled
 from node.primitives.hexadecimal import to_data
 
 
-@pytest.fixture(params=["n0", "n3"])
+@pytest.fixture(params=["n0", "n1", "n2", "n3"])
 def url(cluster, request):
     return next(node["url"] for node in cluster.nodes if node["name"] == request.param)
 

@@ -52,7 +52,8 @@ def test_kill_9_during_load(own_cluster):
         cluster.json("kill", "n3")
         height = cluster.clients[0].block_number()
         wait_height(cluster.clients[0], height + 6, 30, "finalized")
-        assert "n3" not in cluster.json("status")["nodes"][0]["state"]
+        states = {node["name"]: node["state"] for node in cluster.json("status")["nodes"]}
+        assert states == {"n0": "running", "n1": "running", "n2": "running", "n3": "stopped"}
         again = cluster.json("restart", "n3")
         assert again["head"] > height
     assert load.refused == []
@@ -88,10 +89,7 @@ def test_two_of_four_down_decide_nothing_and_go_on_when_they_return(own_cluster)
     transaction = cluster.clients[0].send_raw(raw)
     for name in ("n2", "n3"):
         cluster.json("restart", name, "--no-wait")
-    began = time.monotonic()
     wait_height(cluster.clients[0], max(stuck) + 2, 30)
-    took = time.monotonic() - began
-    assert took < 20, f"went on only after {took:.1f} s"
     assert wait_included(cluster.clients[0], transaction, 30).succeeded
     wait_height(cluster.clients[3], max(stuck) + 2, 30)
     assert compare(cluster.clients, []).agree

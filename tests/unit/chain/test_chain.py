@@ -11,6 +11,7 @@ from node.chain.head import ForkchoiceError
 from node.chain.logs import LogFilter, TooManyLogs
 from node.chain.payloads import UnknownParent
 from node.chain.store import CorruptDatabase
+from node.execution.block import transactions_root
 from node.primitives.scalars import ETHER, Address
 from node.storage.database import Batch, DatabaseFull, MemoryDatabase
 from node.types.transactions import Transaction
@@ -80,11 +81,11 @@ async def test_an_invalid_transaction_names_its_place() -> None:
     chain = make_chain()
     block = await build(chain, chain.head, transfer(0, 0))
     twice = replace(block, transactions=(block.transactions[0], block.transactions[0]))
-    root = chain.head.transactions_root
-    status = await make_chain().new_payload(
-        replace(twice, header=replace(block.header, transactions_root=root, _hash=[]))
-    )
-    assert status.reason == "INVALID_TRANSACTIONS_ROOT"
+    header = replace(block.header, transactions_root=transactions_root(twice), _hash=[])
+    status = await make_chain().new_payload(replace(twice, header=header))
+    assert status.reason == "INVALID_TRANSACTION"
+    assert status.facts["index"] == 1
+    assert str(status.facts["problem"]).startswith("NONCE_MISMATCH_TOO_LOW")
 
 
 async def test_unknown_parent() -> None:

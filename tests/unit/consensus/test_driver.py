@@ -10,6 +10,7 @@ from node.consensus.driver import INBOX_MAX, LARGE_TOPIC, SMALL_TOPIC
 from node.consensus.proposal_fields import prev_randao
 from node.consensus.signer import Secp256k1Key
 from node.crypto.hashes import keccak256
+from node.execution.block import transactions_root
 from node.p2p.identity import NodeId
 from node.p2p.verdict import ACCEPT, Verdict, VerdictKind
 from node.storage import schema
@@ -174,6 +175,37 @@ def test_a_wrong_state_root_gets_no_vote_and_the_log_says_whose():
         assert f"proposer=0x{liar.hex()}" in lines[0]
         assert "reason=INVALID_STATE_ROOT" in lines[0]
         assert f"0x{keccak256(b'lie').hex()}" in lines[0]
+        await cluster.stop()
+
+    virtually(main())
+
+
+class _ForgingChain(Chain):
+    """Builds blocks whose only transaction comes too early for its sender's nonce; the body fits its root."""
+
+    async def build_payload(self, parent_hash, attributes, candidates, deadline_ms):
+        built = await super().build_payload(parent_hash, attributes, (), deadline_ms)
+        forged = replace(built.block, transactions=(transfer(0, 99),))
+        header = replace(forged.header, transactions_root=transactions_root(forged), _hash=[])
+        return replace(built, block=replace(forged, header=header))
+
+
+def test_an_invalid_transaction_gets_no_vote_and_the_log_says_whose():
+    async def main():
+        cluster = Cluster()
+        cluster.nodes[0].chain_class = _ForgingChain
+        liar = Secp256k1Key(KEYS[0]).address
+        await cluster.start()
+        honest = cluster.nodes[1:]
+        await cluster.height(6, *honest)
+        cluster.assert_agreement(*honest)
+        for node in honest:
+            line = node.told("proposal refused")[0]
+            assert f"proposer=0x{liar.hex()}" in line
+            assert "reason=INVALID_TRANSACTION" in line
+            assert "NONCE_MISMATCH_TOO_HIGH" in line
+            blocks = [node.chain.block_by_number(number) for number in range(1, node.chain.head.number + 1)]
+            assert not any(block.transactions for block in blocks)
         await cluster.stop()
 
     virtually(main())

@@ -262,7 +262,7 @@ def test_backoff_grows_to_its_bound_and_static_nodes_are_never_forgotten() -> No
     addresses.add_static(DialAddress(peer(1), "1.1.1.1:1"), 0)
     now, waits = 0, []
     for _ in range(300):
-        addresses.failed(peer(1), now, "no answer")
+        addresses.failed(peer(1), now)
         due = addresses.next_due_ms(NOBODY)
         assert due is not None
         waits.append(due - now)
@@ -275,7 +275,7 @@ def test_learned_nodes_are_forgotten_when_they_never_answer() -> None:
     addresses = book()
     assert addresses.learn(peer(9), [(peer(1), "1.1.1.1:1"), (peer(5), "2.2.2.2:2"), (peer(2), "")], 0) == 1
     for _ in range(discovery.FAILURES_MAX):
-        addresses.failed(peer(1), 0, "no answer")
+        addresses.failed(peer(1), 0)
     assert len(addresses) == 0
 
 
@@ -301,7 +301,7 @@ def test_only_proven_addresses_are_shared() -> None:
 def test_what_the_operator_says_is_not_overruled() -> None:
     addresses = book()
     addresses.add_static(DialAddress(peer(1), "1.1.1.1:1"), 0)
-    addresses.failed(peer(1), 0, "no answer")
+    addresses.failed(peer(1), 0)
     addresses.learn(peer(9), [(peer(1), "6.6.6.6:6")], 0)
     addresses.met(peer(1), "7.7.7.7:7", proven=True)
     entry = addresses.get(peer(1))
