@@ -122,7 +122,7 @@ def test_a_busy_port_is_named_with_its_holder(shell):
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        code, out, _ = shell.run("up", "-d", "--port", str(port - 1), "--p2p-port", "0", "--json")
+        code, out, _ = shell.run("up", "-d", "--port", str(port), "--p2p-port", "0", "--json")
     error = json.loads(out)["error"]
     assert (code, error["port"]) == (5, port)
     assert str(os.getpid()) in error["message"]
