@@ -165,10 +165,7 @@ def _spec(fork: str, block_number: int, env: Any) -> Spec:
     if network is None:
         raise TransitionError(EXIT_CONFIG, f"--state.fork: {fork} is not known; known are {', '.join(known_forks())}")
     timestamp = number(member(env, "currentTimestamp", "env"), "env.currentTimestamp", 64)
-    spec = network.spec_at(block_number, timestamp, 0)
-    if not spec.has_base_fee:
-        raise TransitionError(EXIT_CONFIG, f"--state.fork: {fork}: blocks without a base fee cannot be run here yet")
-    return spec
+    return network.spec_at(block_number, timestamp, 0)
 
 
 def _trace_files(folder: Path) -> Callable[[int, Hash32], TextIO]:

@@ -26,6 +26,7 @@ class ImportedChain:
         self.nodes: dict[Hash32, bytes] = dict(state.nodes)
         self.codes: dict[Hash32, bytes] = dict(state.codes)
         self.headers: dict[Hash32, Header] = {genesis.hash: genesis.header}
+        self._blocks: dict[Hash32, Block] = {genesis.hash: genesis}
         self.head = genesis.header
         self._diffs: dict[Hash32, StateDiff] = {}
         self._total_difficulties: dict[Hash32, int] = {genesis.hash: genesis.header.difficulty}
@@ -46,10 +47,12 @@ class ImportedChain:
             self._chain_id,
             self._block_hashes(parent),
             reader(self.nodes),
+            self,
         )
         self.nodes.update(result.commit.nodes)
         self.codes.update(result.commit.codes)
         self.headers[block.hash] = block.header
+        self._blocks[block.hash] = block
         self._diffs[block.hash] = result.diff
         total = self._total_difficulties[parent.hash] + block.header.difficulty
         self._total_difficulties[block.hash] = total
@@ -87,6 +90,14 @@ class ImportedChain:
             path.append(self._diffs[header.hash])
             header = self.headers[header.parent_hash]
         return reversed(path)
+
+    def block(self, block_hash: Hash32) -> Block | None:
+        """An imported block, for judging ommers."""
+        return self._blocks.get(block_hash)
+
+    def spec_of(self, header: Header) -> Spec:
+        """The rules that a header is under, which follows a block of this chain."""
+        return self._spec(header, self.headers[header.parent_hash])
 
     def _parent(self, block: Block) -> Header:
         parent = self.headers.get(block.header.parent_hash)

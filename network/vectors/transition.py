@@ -13,12 +13,12 @@ from typing import Any, Final, TextIO
 from network.vectors.allocations import Alloc, alloc_after, alloc_json, reader
 from network.vectors.struct_lines import StructLines
 from network.vectors.tracing import TracedInterpreter
-from network.vectors.transition_input import EXIT_EVM, Ommer, TransitionError, TransitionInput
+from network.vectors.transition_input import EXIT_EVM, TransitionError, TransitionInput
 from node.crypto.hashes import keccak256
-from node.evm.spec import Spec
-from node.execution.block import receipts_root
+from node.execution.block import receipts_root, root_now
 from node.execution.block_run import BlockRun, Executed
 from node.execution.geth_words import geth_message
+from node.execution.ommers import pay_rewards
 from node.execution.transaction import TransactionResult
 from node.primitives import rlp
 from node.primitives.scalars import ZERO_HASH, Hash32
@@ -27,14 +27,11 @@ from node.state.genesis_state import state_from_alloc
 from node.state.journal import JournaledState
 from node.state.view import TrieView
 from node.trie.ordered_root import ordered_root
-from node.types.blocks import Header
 from node.types.invalid import InvalidBlock, InvalidTransaction
 from node.types.receipts import Receipt
 from node.types.transactions import Transaction
 
 NO_REWARD: Final = -1
-OMMER_SHARES: Final = 8
-NEPHEW_SHARE: Final = 32
 
 TraceFile = Callable[[int, Hash32], TextIO]
 """Opens the file that transaction ``index`` with this hash is traced into."""
@@ -78,9 +75,17 @@ def run_transition(given: TransitionInput, reward: int = 0, tracing: Tracing | N
     journal = JournaledState(view)
     environment = given.environment
     vm = TracedInterpreter()
-    # the reward is the caller's, not the fork's
-    spec = given.spec.evolve(block_reward=0)
-    run = BlockRun(environment.header, journal, spec, vm, given.chain_id, environment.block_hash)
+    spec = given.spec
+    nodes = reader(before.nodes)
+    run = BlockRun(
+        environment.header,
+        journal,
+        spec,
+        vm,
+        given.chain_id,
+        environment.block_hash,
+        state_root=lambda: root_now(journal, view, nodes),
+    )
     included = _Included()
     try:
         run.start()
@@ -98,13 +103,14 @@ def run_transition(given: TransitionInput, reward: int = 0, tracing: Tracing | N
                 continue
             included.txs.append(entry.tx)
             included.results.append(result)
-        if reward != NO_REWARD:
-            _pay(journal, environment.header, environment.ommers, reward, spec)
+        if reward != NO_REWARD:  # the caller's, not the fork's
+            ommers = ((ommer.delta, ommer.coinbase) for ommer in environment.ommers)
+            pay_rewards(journal, environment.header.coinbase, reward, ommers, spec)
         executed = run.finish(environment.withdrawals)
     except InvalidBlock as refusal:
         raise TransitionError(EXIT_EVM, f"failed on the block: {refusal}") from None
     diff = journal.diff()
-    root = commit(before.root, diff, reader(before.nodes)).root
+    root = commit(before.root, diff, nodes).root
     body = rlp.encode_list([tx.block_item() for tx in included.txs])
     return Transition(alloc_after(given.alloc, diff), body, _result(given, root, executed, included))
 
@@ -123,15 +129,6 @@ def _traced(
             yield vm.tracer
         finally:
             vm.tracer = None
-
-
-def _pay(journal: JournaledState, header: Header, ommers: tuple[Ommer, ...], reward: int, spec: Spec) -> None:
-    """The block's reward, and the ommers' shares of it (Yellow Paper 11.3)."""
-    journal.begin_transaction()
-    for ommer in ommers:
-        journal.add_balance(ommer.coinbase, reward * (OMMER_SHARES - ommer.delta) // OMMER_SHARES)
-    journal.add_balance(header.coinbase, reward + len(ommers) * (reward // NEPHEW_SHARE))
-    journal.end_transaction(remove_empty=spec.removes_empty)
 
 
 def _result(given: TransitionInput, root: Hash32, executed: Executed, included: _Included) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from network.vectors.fields import FieldError, address, data, mapping, member, n
 from network.vectors.fields import excess_blob_gas as check_excess
 from network.vectors.transaction_json import read_transaction
 from node.crypto.hashes import EMPTY_LIST_KECCAK, EMPTY_TRIE_ROOT
-from node.evm.spec import DifficultyRule, Spec
+from node.evm.spec import Spec
+from node.execution.difficulty import next_difficulty
 from node.execution.fees import base_fee, excess_blob_gas
 from node.primitives import rlp
 from node.primitives.scalars import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
@@ -202,21 +203,6 @@ def _difficulty(told: int | None, env: Mapping[str, Any], parent: Header, timest
         )
     assert spec.difficulty is not None, "the fork is before the Merge"
     return next_difficulty(parent, timestamp, spec.difficulty)
-
-
-def next_difficulty(parent: Header, timestamp: int, rule: DifficultyRule) -> int:
-    """Of the block after ``parent`` (Yellow Paper 4.3.4, EIP-2, EIP-100, bomb delays)."""
-    step = parent.difficulty // 2048
-    late = timestamp - parent.timestamp
-    if not rule.gradual:
-        found = parent.difficulty + (step if late < 13 else -step)
-    elif rule.counts_ommers:
-        found = parent.difficulty + step * max((1 if parent.ommers_hash == EMPTY_LIST_KECCAK else 2) - late // 9, -99)
-    else:
-        found = parent.difficulty + step * max(1 - late // 10, -99)
-    found = max(found, 131_072)
-    period = max(parent.number + 1 - rule.bomb_delay, 0) // 100_000
-    return found + (1 << period - 2) if period > 1 else found
 
 
 def _excess(told: int | None, parent: Header, spec: Spec) -> int:

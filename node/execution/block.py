@@ -13,6 +13,7 @@ from node.evm.machine import VirtualMachine
 from node.evm.spec import Spec
 from node.execution.block_run import BlockHashes, BlockRun, Executed
 from node.execution.header import check_header
+from node.execution.ommers import Ancestry, check_ommers, ommers_hash, pay_rewards
 from node.primitives.rlp import encode_length
 from node.primitives.scalars import Address, Hash32
 from node.state.commit import CommitResult, commit
@@ -48,13 +49,20 @@ def apply_block(
     chain_id: int,
     block_hash: BlockHashes,
     nodes: NodeSource,
+    ancestry: Ancestry | None = None,
 ) -> BlockResult:
-    """Execute ``block`` on ``view``, the state after ``parent``. Raises InvalidBlock: the header's value and ours."""
+    """Execute ``block`` on ``view``, the state after ``parent``. Raises InvalidBlock: the header's value and ours.
+
+    ``ancestry`` is asked only for a mined block that names ommers.
+    """
     header = block.header
     check_header(header, parent, spec)
     check_body(block, spec)
+    if block.ommers:
+        assert ancestry is not None, "chains with mined blocks say where ancestors are"
+        check_ommers(block, ancestry)
     journal = JournaledState(view)
-    run = BlockRun(header, journal, spec, vm, chain_id, block_hash)
+    run = BlockRun(header, journal, spec, vm, chain_id, block_hash, state_root=lambda: root_now(journal, view, nodes))
     run.start()
     for index, tx in enumerate(block.transactions):
         try:
@@ -67,6 +75,9 @@ def apply_block(
                 problem=str(refusal),
             ) from refusal
     executed = run.finish(block.withdrawals)
+    if spec.block_reward:
+        ages = ((header.number - ommer.number, ommer.coinbase) for ommer in block.ommers)
+        pay_rewards(journal, header.coinbase, spec.block_reward, ages, spec)
     # Before the commit: the cheap comparisons spare the tries where the block lies.
     check_executed(header, executed)
     diff = journal.diff()
@@ -74,6 +85,11 @@ def apply_block(
     if header.state_root != committed.root:
         raise InvalidBlock(BlockReason.INVALID_STATE_ROOT, header=header.state_root, ours=committed.root)
     return block_result(executed, diff, committed)
+
+
+def root_now(journal: JournaledState, view: StateView, nodes: NodeSource) -> Hash32:
+    """The state root in the middle of a block, which receipts held before EIP-658."""
+    return commit(view.root, journal.diff(), nodes).root
 
 
 def block_result(executed: Executed, diff: StateDiff, committed: CommitResult) -> BlockResult:
@@ -92,7 +108,11 @@ def block_result(executed: Executed, diff: StateDiff, committed: CommitResult) -
 def check_body(block: Block, spec: Spec) -> None:
     """Whether the body is the one that the header names, and of the fork's form. Raises InvalidBlock."""
     header = block.header
-    if block.ommers:
+    if spec.ommers:
+        named = ommers_hash(block)
+        if header.ommers_hash != named:
+            raise InvalidBlock(BlockReason.INVALID_UNCLES_HASH, header=header.ommers_hash, ours=named)
+    elif block.ommers:
         raise InvalidBlock(BlockReason.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS, body=len(block.ommers), ours=0)
     if (block.withdrawals is not None) != (spec.header_items >= 17):
         raise InvalidBlock(

@@ -43,7 +43,6 @@ class Executed:
 
 def block_environment(header: Header, spec: Spec, chain_id: int, block_hash: BlockHashes) -> BlockEnvironment:
     """What code in the block of ``header`` sees of it."""
-    assert header.base_fee_per_gas is not None, "every supported fork has a base fee"
     return BlockEnvironment(
         chain_id=chain_id,
         number=header.number,
@@ -51,7 +50,7 @@ def block_environment(header: Header, spec: Spec, chain_id: int, block_hash: Blo
         coinbase=header.coinbase,
         gas_limit=header.gas_limit,
         prev_randao=header.prev_randao,
-        base_fee_per_gas=header.base_fee_per_gas,
+        base_fee_per_gas=header.base_fee_per_gas or 0,
         blob_base_fee=block_blob_base_fee(header, spec),
         block_hash=block_hash,
         difficulty=header.difficulty,
@@ -69,12 +68,15 @@ class BlockRun:
         vm: VirtualMachine,
         chain_id: int,
         block_hash: BlockHashes,
+        state_root: Callable[[], Hash32] | None = None,
     ) -> None:
+        """``state_root``: the root at this moment, for receipts before EIP-658; without it they hold a status."""
         self._header = header
         self._journal = journal
         self._spec = spec
         self._vm = vm
         self._environment = block_environment(header, spec, chain_id, block_hash)
+        self._state_root = state_root if spec.receipt_has_root else None
         self._receipts: list[Receipt] = []
         self._senders: list[Address] = []
         self._gas_used = 0
@@ -118,7 +120,7 @@ class BlockRun:
         self._receipts.append(
             Receipt(
                 type=tx.type,
-                status_or_root=1 if result.succeeded else 0,
+                status_or_root=int(result.succeeded) if self._state_root is None else self._state_root(),
                 cumulative_gas_used=self._gas_used,
                 bloom=logs_bloom(result.logs),
                 logs=result.logs,

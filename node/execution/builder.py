@@ -17,11 +17,14 @@ from node.execution.block import (
     block_size,
     item_size,
     receipts_root,
+    root_now,
     root_of_withdrawals,
     transactions_root,
 )
 from node.execution.block_run import BlockHashes, BlockRun
+from node.execution.difficulty import next_difficulty
 from node.execution.header import next_header_fields
+from node.execution.ommers import pay_rewards
 from node.primitives.scalars import ZERO_HASH, Address, Hash32
 from node.state.commit import commit
 from node.state.journal import JournaledState
@@ -78,12 +81,14 @@ def build_block(
     assert attributes.timestamp > parent.timestamp, "the consensus gives later blocks later times"
     draft = _draft(parent, attributes, spec)
     journal = JournaledState(view)
-    run = BlockRun(draft, journal, spec, vm, chain_id, block_hash)
+    run = BlockRun(draft, journal, spec, vm, chain_id, block_hash, state_root=lambda: root_now(journal, view, nodes))
     run.start()
     withdrawals = attributes.withdrawals if spec.header_items >= 17 else None
     included, skipped = _fill(run, candidates, spec, time_check, _room(draft, withdrawals, spec))
 
     executed = run.finish(withdrawals)
+    if spec.block_reward:
+        pay_rewards(journal, draft.coinbase, spec.block_reward, (), spec)
     diff = journal.diff()
     committed = commit(view.root, diff, nodes)
     body = Block(header=draft, transactions=tuple(included), withdrawals=withdrawals)
@@ -114,6 +119,7 @@ def _draft(parent: Header, attributes: PayloadAttributes, spec: Spec) -> Header:
         transactions_root=ZERO_HASH,
         receipts_root=ZERO_HASH,
         logs_bloom=EMPTY_BLOOM,
+        difficulty=0 if spec.difficulty is None else next_difficulty(parent, attributes.timestamp, spec.difficulty),
         number=following.number,
         gas_limit=following.gas_limit,
         gas_used=0,

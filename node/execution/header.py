@@ -1,4 +1,7 @@
-"""Headers against their parent: pure arithmetic on two headers (EIP-1559, 3675, 4399, 4844, 4895, 7685, 7918)."""
+"""Headers against their parent: pure arithmetic on two headers (EIP-1559, 3675, 4399, 4844, 4895, 7685, 7918).
+
+The seal of a mined block (mixHash and nonce) is not checked: no cluster mines, and chain files of tests are not mined.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from typing import Final
 
 from node.crypto.hashes import EMPTY_LIST_KECCAK
 from node.evm.spec import GAS_PER_BLOB, Spec
-from node.execution.fees import base_fee, excess_blob_gas
+from node.execution.difficulty import next_difficulty
+from node.execution.fees import ELASTICITY_MULTIPLIER, base_fee, excess_blob_gas
 from node.types.blocks import NO_NONCE, Header
 from node.types.invalid import BlockReason, InvalidBlock
 
@@ -37,7 +41,8 @@ def check_header(header: Header, parent: Header, spec: Spec) -> None:
         raise InvalidBlock(
             BlockReason.INVALID_BLOCK_TIMESTAMP_OLDER_THAN_PARENT, header=header.timestamp, parent=parent.timestamp
         )
-    _check_gas(header, parent)
+    _check_difficulty(header, parent, spec)
+    _check_gas(header, parent, spec)
     _check_blob_gas(header, parent, spec)
 
 
@@ -53,6 +58,8 @@ def _check_form(header: Header, spec: Spec) -> None:
             )
     if len(header.extra_data) > EXTRA_DATA_BYTES_MAX:
         raise InvalidBlock(BlockReason.EXTRA_DATA_TOO_BIG, header=len(header.extra_data), maximum=EXTRA_DATA_BYTES_MAX)
+    if spec.difficulty is not None:
+        return
     if header.ommers_hash != EMPTY_LIST_KECCAK:
         raise InvalidBlock(
             BlockReason.IMPORT_IMPOSSIBLE_UNCLES_OVER_PARIS, header=header.ommers_hash, ours=EMPTY_LIST_KECCAK
@@ -63,13 +70,31 @@ def _check_form(header: Header, spec: Spec) -> None:
         raise InvalidBlock(BlockReason.INCORRECT_BLOCK_FORMAT, field="nonce", header=header.nonce, ours=NO_NONCE)
 
 
-def _check_gas(header: Header, parent: Header) -> None:
+def _check_difficulty(header: Header, parent: Header, spec: Spec) -> None:
+    """Of a mined block; that of a later one is 0, as its form says."""
+    if spec.difficulty is None:
+        return
+    expected = next_difficulty(parent, header.timestamp, spec.difficulty)
+    if header.difficulty != expected:
+        raise InvalidBlock(BlockReason.INVALID_DIFFICULTY, header=header.difficulty, ours=expected)
+
+
+def _gas_limit_before(parent: Header, spec: Spec) -> int:
+    """What a gas limit moves from: doubled at the first block with a base fee, so that the target stays (EIP-1559)."""
+    first_with_base_fee = spec.has_base_fee and parent.base_fee_per_gas is None
+    return parent.gas_limit * (ELASTICITY_MULTIPLIER if first_with_base_fee else 1)
+
+
+def _check_gas(header: Header, parent: Header, spec: Spec) -> None:
     limit = header.gas_limit
-    bound = parent.gas_limit // GAS_LIMIT_ADJUSTMENT_QUOTIENT
-    if abs(limit - parent.gas_limit) >= bound or limit < GAS_LIMIT_MIN:
-        raise InvalidBlock(BlockReason.INVALID_GASLIMIT, header=limit, parent=parent.gas_limit, difference_below=bound)
+    before = _gas_limit_before(parent, spec)
+    bound = before // GAS_LIMIT_ADJUSTMENT_QUOTIENT
+    if abs(limit - before) >= bound or limit < GAS_LIMIT_MIN:
+        raise InvalidBlock(BlockReason.INVALID_GASLIMIT, header=limit, parent=before, difference_below=bound)
     if header.gas_used > limit:
         raise InvalidBlock(BlockReason.GAS_USED_OVERFLOW, header=header.gas_used, gas_limit=limit)
+    if not spec.has_base_fee:
+        return
     expected = base_fee(parent)
     if header.base_fee_per_gas != expected:
         raise InvalidBlock(BlockReason.INVALID_BASEFEE_PER_GAS, header=header.base_fee_per_gas, ours=expected)
@@ -97,17 +122,19 @@ class NextHeader:
 
     number: int
     gas_limit: int
-    base_fee_per_gas: int
+    base_fee_per_gas: int | None
+    """None before EIP-1559."""
     excess_blob_gas: int | None
 
 
 def next_header_fields(parent: Header, spec: Spec, gas_limit_target: int) -> NextHeader:
     """What the block after ``parent`` must say. The gas limit moves towards the target as far as one block may."""
-    step = max(parent.gas_limit // GAS_LIMIT_ADJUSTMENT_QUOTIENT - 1, 0)
-    lowest = max(parent.gas_limit - step, GAS_LIMIT_MIN)
+    before = _gas_limit_before(parent, spec)
+    step = max(before // GAS_LIMIT_ADJUSTMENT_QUOTIENT - 1, 0)
+    lowest = max(before - step, GAS_LIMIT_MIN)
     return NextHeader(
         number=parent.number + 1,
-        gas_limit=max(lowest, min(gas_limit_target, parent.gas_limit + step)),
-        base_fee_per_gas=base_fee(parent),
+        gas_limit=max(lowest, min(gas_limit_target, before + step)),
+        base_fee_per_gas=base_fee(parent) if spec.has_base_fee else None,
         excess_blob_gas=excess_blob_gas(parent, spec),
     )

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from node.crypto.secp256k1 import HALF_ORDER
 from node.evm.host import delegation_target
 from node.evm.spec import GAS_PER_BLOB, BlobRules, Spec
 from node.execution.intrinsic import intrinsic_gas
 from node.primitives.scalars import U64_MAX, Address
 from node.types.invalid import InvalidTransaction, TransactionReason
-from node.types.transactions import ACCESS_LIST, BLOB, FEE_MARKET, SET_CODE, Transaction
+from node.types.transactions import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY, SET_CODE, Transaction
 
 VERSIONED_HASH_VERSION_KZG: Final = 1
 """First byte of a blob's versioned hash (EIP-4844)."""
@@ -74,6 +75,10 @@ def check_static(tx: Transaction, spec: Spec, chain_id: int, gas_limit: int) -> 
         raise InvalidTransaction(_PRE_FORK.get(tx.type, TransactionReason.TYPE_NOT_SUPPORTED), type=tx.type)
     if tx.chain_id is not None and tx.chain_id != chain_id:
         raise InvalidTransaction(TransactionReason.INVALID_CHAINID, have=tx.chain_id, want=chain_id)
+    if tx.chain_id is not None and tx.type == LEGACY and not spec.chain_id_in_signature:
+        raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, v=tx.v)
+    if spec.low_s and tx.s > HALF_ORDER:
+        raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=tx.r, s=tx.s)
     gas_max = spec.transaction_gas_limit_max
     if gas_max is not None and tx.gas_limit > gas_max:
         raise InvalidTransaction(TransactionReason.GAS_LIMIT_EXCEEDS_MAXIMUM, gas_limit=tx.gas_limit, maximum=gas_max)

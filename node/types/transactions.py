@@ -139,9 +139,9 @@ class Transaction:
 
     @property
     def sender(self) -> Address:
-        """Who signed it. Recovered once. Raises InvalidTransaction."""
+        """Who signed it. Recovered once. Raises InvalidTransaction. A high s is the fork's affair (EIP-2)."""
         if not self._sender:
-            if self.s > secp256k1.HALF_ORDER or not (0 < self.r < secp256k1.ORDER) or self.s <= 0:
+            if not (0 < self.r < secp256k1.ORDER and 0 < self.s < secp256k1.ORDER):
                 raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s)
             try:
                 self._sender.append(secp256k1.recover_address(self.signing_hash(), self.y_parity, self.r, self.s))

@@ -129,7 +129,7 @@ def name_of(fork: str, refused: bool) -> str:
     return fork + (" with a refused transaction" if refused else "")
 
 
-@pytest.mark.parametrize(("fork", "refused"), CASES[8:])
+@pytest.mark.parametrize(("fork", "refused"), CASES)
 def test_what_the_reference_said(fork: str, refused: bool, tmp_path, capsys) -> None:
     def ours(words: list[str]) -> None:
         assert run(words) == 0, capsys.readouterr().err

@@ -110,12 +110,13 @@ class World:
             transactions_root=ZERO_HASH,
             receipts_root=ZERO_HASH,
             logs_bloom=EMPTY_BLOOM,
+            difficulty=0 if spec.difficulty is None else 1_000_000,
             number=0,
             gas_limit=gas_limit,
             gas_used=gas_limit // 2,
             timestamp=1_000,
             prev_randao=RANDAO,
-            base_fee_per_gas=base_fee,
+            base_fee_per_gas=base_fee if spec.has_base_fee else None,
             withdrawals_root=ZERO_HASH if spec.header_items >= 17 else None,
             blob_gas_used=0 if has_blobs else None,
             excess_blob_gas=0 if has_blobs else None,
@@ -123,6 +124,7 @@ class World:
             requests_hash=ZERO_HASH if spec.header_items >= 21 else None,
         )
         self.hashes: dict[int, Hash32] = {0: self.head.hash}
+        self.blocks: dict[Hash32, Block] = {self.head.hash: Block(self.head, (), (), None)}
 
     def view(self) -> TrieView:
         """The state at the head."""
@@ -167,7 +169,16 @@ class World:
             CHAIN_ID,
             self.hashes.__getitem__,
             self.nodes.get,
+            self,
         )
+
+    def block(self, block_hash: Hash32) -> Block | None:
+        """A block that was the head once."""
+        return self.blocks.get(block_hash)
+
+    def spec_of(self, header: Header) -> Spec:
+        """One fork rules."""
+        return self.spec
 
     def extend(self, *transactions: Transaction, **fields: Any) -> BuiltBlock:
         """Build a block, check that applying it gives the same, move the head to it."""
@@ -181,6 +192,7 @@ class World:
         self.nodes.update(result.commit.nodes)
         self.codes.update(result.commit.codes)
         self.head = block.header
+        self.blocks[block.hash] = block
         self.hashes[block.number] = block.hash
 
     def balance(self, address: Address) -> int:

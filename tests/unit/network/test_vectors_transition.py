@@ -144,7 +144,7 @@ def test_traces(t8n, tmp_path):
     ("code", "said", "given"),
     [
         (3, "Nowhere is not known", {"fork": "Nowhere"}),
-        (3, "without a base fee", {"fork": "Berlin"}),
+        (3, "currentDifficulty: missing", {"fork": "Berlin"}),
         (3, "currentRandom", {"env": env(currentRandom=None)}),
         (3, "must be zero", {"env": env(currentDifficulty="0x1")}),
         (3, "withdrawals", {"env": env(withdrawals=None)}),
