@@ -15,6 +15,7 @@ from node.chain.genesis import Genesis
 from node.chain.head import Head
 from node.chain.logs import FoundLog, LogFilter, logs_of_block, search_logs
 from node.chain.payloads import KnownTransaction, Payloads, PayloadStatus
+from node.chain.rules import ChainRules
 from node.chain.store import ChainStore, CorruptDatabase
 from node.chain.views import Views
 from node.evm.machine import VirtualMachine
@@ -58,9 +59,10 @@ class Chain:
         self.genesis_hash = genesis.block().hash
         self._candidates = Candidates()
         self._views = Views(self.store, self._candidates)
+        self._rules = ChainRules(self.schedule, self._views)
         self._head = Head(self.store, self._candidates, self.feed, runtime, marks)
         self._payloads = Payloads(
-            self.chain_id, self.schedule, vm, self.store, self._candidates, self._views, runtime, known_transaction
+            self.chain_id, self._rules, vm, self.store, self._candidates, self._views, runtime, known_transaction
         )
         self._turn = asyncio.Lock()  # the three verbs share candidates: one at a time
 
@@ -115,8 +117,7 @@ class Chain:
 
     def block_by_hash(self, block_hash: bytes) -> Block | None:
         """A stored block, or a candidate."""
-        candidate = self._candidates.get(block_hash)
-        return candidate.block if candidate is not None else self.store.block(block_hash)
+        return self._views.block(block_hash)
 
     def block_by_number(self, number: int) -> Block | None:
         """The canonical block at a height."""
@@ -153,11 +154,11 @@ class Chain:
 
     def spec_for(self, header: Header) -> Spec:
         """The rules that this block ran under."""
-        return self.schedule.spec_at(header.number, header.timestamp)
+        return self._rules.spec_of(header)
 
     def next_spec(self, parent: Header, timestamp: int) -> Spec:
         """The rules for a child of ``parent`` at ``timestamp``."""
-        return self.schedule.spec_at(parent.number + 1, timestamp)
+        return self._rules.next_spec(parent, timestamp)
 
     def search_logs(self, first: int, last: int, wanted: LogFilter, logs_max: int) -> list[FoundLog]:
         """Matching logs of canonical blocks. Raises TooManyLogs."""

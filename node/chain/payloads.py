@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from node.chain.candidates import Candidate, Candidates
+from node.chain.rules import ChainRules
 from node.chain.store import ChainStore
 from node.chain.views import Views
 from node.evm.machine import VirtualMachine
 from node.execution.block import apply_block
 from node.execution.builder import BuiltBlock, PayloadAttributes, build_block
-from node.forks.schedule import ForkSchedule
 from node.primitives.scalars import Hash32
 from node.runtime.runtime import Runtime
 from node.types.blocks import Block, Header
@@ -46,7 +46,7 @@ class Payloads:
     def __init__(
         self,
         chain_id: int,
-        schedule: ForkSchedule,
+        rules: ChainRules,
         vm: VirtualMachine,
         store: ChainStore,
         candidates: Candidates,
@@ -55,7 +55,7 @@ class Payloads:
         known_transaction: KnownTransaction,
     ) -> None:
         self._chain_id = chain_id
-        self._schedule = schedule
+        self._rules = rules
         self._vm = vm
         self._store = store
         self._candidates = candidates
@@ -87,11 +87,12 @@ class Payloads:
             block,
             parent,
             self._views.view(parent),
-            self._schedule.spec_at(block.number, block.header.timestamp),
+            self._rules.next_spec(parent, block.header.timestamp),
             self._vm,
             self._chain_id,
             self._views.block_hashes(parent),
             self._views.nodes,
+            self._rules,
         )
         return Candidate(block, result.receipts, result.commit, tuple(result.diff.accounts))
 
@@ -116,7 +117,7 @@ class Payloads:
             self._views.view(parent),
             attributes,
             candidates,
-            self._schedule.spec_at(parent.number + 1, attributes.timestamp),
+            self._rules.next_spec(parent, attributes.timestamp),
             self._vm,
             self._chain_id,
             self._views.block_hashes(parent),

@@ -11,7 +11,7 @@ from node.primitives.bounded_cache import BoundedCache
 from node.primitives.scalars import Hash32
 from node.state.view import StateView, TrieView
 from node.trie.node_cache import NodeCache
-from node.types.blocks import Header
+from node.types.blocks import Block, Header
 
 VIEWS_KEPT: Final = 8
 NODES_CACHED: Final = 20_000
@@ -31,6 +31,11 @@ class Views:
     def header(self, block_hash: bytes) -> Header | None:
         """The header of a candidate or stored block."""
         return self._candidates.header(block_hash) or self._store.header(block_hash)
+
+    def block(self, block_hash: bytes) -> Block | None:
+        """A candidate or stored block."""
+        candidate = self._candidates.get(block_hash)
+        return candidate.block if candidate is not None else self._store.block(block_hash)
 
     def view(self, header: Header) -> StateView:
         """The state after this block."""

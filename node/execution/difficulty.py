@@ -1,4 +1,4 @@
-"""The difficulty of mined blocks (Yellow Paper 4.3.4, EIP-2, EIP-100 and the bomb's delays). Seals are not checked here."""
+"""The difficulty of mined blocks (Yellow Paper 4.3.4, EIP-2, EIP-100 and the bomb's delays)."""
 
 from __future__ import annotations
 

@@ -172,6 +172,12 @@ class ForkSchedule:
         """No block of this chain was mined: Paris, or a later fork, rules from the genesis block on."""
         return not self.blocks and self.terminal_total_difficulty == 0
 
+    @property
+    def asks_total_difficulty(self) -> bool:
+        """Where the mining ends is only known from the total difficulty."""
+        names_merge = bool(self.blocks) and self.blocks[-1].key == MERGE_KEY
+        return not self.starts_merged and not names_merge and self.terminal_total_difficulty is not None
+
     def spec_at(self, number: int, timestamp: int, parent_total_difficulty: int | None = None) -> Spec:
         """The rules of the block with this number and timestamp.
 
