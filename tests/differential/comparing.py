@@ -1,0 +1,40 @@
+"""One case through this node and the oracles."""
+
+from __future__ import annotations
+
+import random
+
+from tests.differential import chains, node_answers, revm_answers, spec_answers, spec_chains, worlds
+from tests.differential.cases import Answer, Case, differences
+
+ORACLES = ("spec", "pyrevm")
+
+
+def generate(seed: int, fork: str, kind: str) -> Case:
+    """The case of a seed."""
+    chance = random.Random(f"{seed} {fork} {kind}")
+    if kind == "program":
+        return worlds.program_case(chance, fork)
+    if kind == "transaction":
+        return worlds.transaction_case(chance, fork)
+    return chains.chain_case(chance, fork)
+
+
+def ours(case: Case) -> Answer:
+    """This node's answer."""
+    return chains.answer(case) if case["kind"] == "block" else node_answers.answer(case)
+
+
+def compare(case: Case, oracle: str) -> list[str] | None:
+    """Where the two differ; None where the oracle cannot judge such a case."""
+    if oracle == "pyrevm":
+        if not revm_answers.can_judge(case):
+            return None
+        return differences(revm_answers.reduced(ours(case), case), revm_answers.answer(case))
+    theirs = spec_chains.answer(case) if case["kind"] == "block" else spec_answers.answer(case)
+    return [line for line in differences(ours(case), theirs) if not line.startswith("?")]
+
+
+def unavailable(oracle: str) -> str:
+    """Empty where the oracle can be asked, else why not."""
+    return (spec_answers if oracle == "spec" else revm_answers).available()
