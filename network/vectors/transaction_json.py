@@ -56,7 +56,8 @@ def sign(tx: Transaction, key: bytes, field: str) -> Transaction:
 
 
 def unsigned(fields: Mapping[str, Any], field: str, chain_id: int) -> Transaction:
-    """Everything but the signature. The type is told, or follows from the fields that are there."""
+    """Everything but the signature. The type is told, or follows from the fields that are there; a told type leaves
+    aside what it does not have."""
     kind = number(fields["type"], f"{field}.type", 8) if fields.get("type") is not None else _kind(fields)
     if kind > SET_CODE:
         raise FieldError(f"{field}.type", f"there is no transaction type {kind}")
@@ -69,6 +70,8 @@ def unsigned(fields: Mapping[str, Any], field: str, chain_id: int) -> Transactio
         tip = number(fields.get("maxPriorityFeePerGas") or 0, f"{field}.maxPriorityFeePerGas")
     to = fields.get("to")
     target = address(to, f"{field}.to") if to else None
+    blob = fields if kind == BLOB else {}
+    authorizations = fields.get("authorizationList") if kind == SET_CODE else None
     if target is None and kind in (BLOB, SET_CODE):
         raise FieldError(f"{field}.to", f"missing; a transaction of type {kind} cannot create")
     gas_name = "gas" if "gas" in fields else "gasLimit"
@@ -84,14 +87,14 @@ def unsigned(fields: Mapping[str, Any], field: str, chain_id: int) -> Transactio
         max_priority_fee_per_gas=tip,
         chain_id=number(own_chain, f"{field}.chainId") if own_chain is not None else chain_id,
         access_list=read_access_list(fields.get("accessList"), f"{field}.accessList") if kind != LEGACY else (),
-        max_fee_per_blob_gas=number(fields.get("maxFeePerBlobGas") or 0, f"{field}.maxFeePerBlobGas"),
+        max_fee_per_blob_gas=number(blob.get("maxFeePerBlobGas") or 0, f"{field}.maxFeePerBlobGas"),
         blob_versioned_hashes=tuple(
             data(entry, f"{field}.blobVersionedHashes", 32)
-            for entry in sequence(fields.get("blobVersionedHashes") or [], f"{field}.blobVersionedHashes")
+            for entry in sequence(blob.get("blobVersionedHashes") or [], f"{field}.blobVersionedHashes")
         ),
         authorization_list=tuple(
             _authorization(entry, f"{field}.authorizationList[{index}]")
-            for index, entry in enumerate(sequence(fields.get("authorizationList") or [], f"{field}.authorizationList"))
+            for index, entry in enumerate(sequence(authorizations or [], f"{field}.authorizationList"))
         ),
     )
 

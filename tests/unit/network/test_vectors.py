@@ -10,6 +10,7 @@ from network.__main__ import run
 from network.vectors.allocations import differences, read_alloc
 from network.vectors.fields import FieldError, data, number
 from network.vectors.networks import network_named, same_network, spec_named
+from network.vectors.transaction_json import read_transaction
 from node.crypto.hashes import keccak256
 from node.primitives import rlp
 from node.primitives.scalars import Address
@@ -297,3 +298,18 @@ def test_every_fork_has_the_names_that_fixtures_use():
     assert same_network("EIP158", "SpuriousDragon")
     assert not same_network("Berlin", "London")
     assert not same_network("Nowhere", "Elsewhere")
+
+
+def test_a_told_type_leaves_aside_what_it_does_not_have():
+    """The differential fuzzer found it: authorizations beside a type 2 were applied."""
+    tx = {
+        "type": "0x2",
+        "gas": "0x5208",
+        "maxFeePerGas": "0x9",
+        "maxFeePerBlobGas": "0x1",
+        "secretKey": "0x" + "11" * 32,
+    }
+    tx["authorizationList"] = [{"chainId": "0x1", "address": "0x" + "22" * 20, "nonce": "0x0"}]
+    tx["blobVersionedHashes"] = ["0x01" + "00" * 31]
+    found = read_transaction(tx, "txs[0]", 1)
+    assert (found.authorization_list, found.blob_versioned_hashes, found.max_fee_per_blob_gas) == ((), (), 0)
