@@ -3,7 +3,7 @@
     python -m tests.differential --seeds 0..999 [--fork F] [--kind program|transaction|block] [--oracle spec|pyrevm|all]
 
 cases       what a case and an answer look like
-programs    random programs: stack-valid, with jumps, calls, creations, and now and then nonsense
+words, programs   random programs: stack-valid, with jumps, calls, creations, and now and then nonsense
 worlds      the accounts around them, and transactions of every type, also such as must be refused
 chains      blocks on a genesis, also such as must be refused
 node_answers, spec_answers, revm_answers   the three that are asked
