@@ -177,8 +177,13 @@ class Made:
     alloc: Alloc
     raws: list[bytes] = field(default_factory=list)
     accepted: list[bool] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
+    errors: list[InvalidBlock | InvalidTransaction] = field(default_factory=list)
     chain: ImportedChain | None = None
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why those that were not accepted were not."""
+        return [str(error) for error in self.errors]
 
 
 def genesis_of(case: Case, state_root: Hash32) -> Block:
@@ -224,7 +229,7 @@ def make(case: Case) -> Made:
             chain.add(raw)
         except (InvalidBlock, InvalidTransaction) as refusal:
             made.accepted.append(False)
-            made.refusals.append(str(refusal))
+            made.errors.append(refusal)
         else:
             made.accepted.append(True)
     return made

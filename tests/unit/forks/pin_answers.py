@@ -1,8 +1,9 @@
-"""Writes ``tests/vectors/own/old_forks.json`` anew: ``python -m tests.unit.forks.pin_answers`` (ethereum-execution)."""
+"""Writes ``tests/vectors/own/old_forks.json.xz``: ``python -m tests.unit.forks.pin_answers`` (ethereum-execution)."""
 
 from __future__ import annotations
 
 import json
+import lzma
 from pathlib import Path
 
 from tests.unit.forks import reference_spec
@@ -27,9 +28,9 @@ def main() -> None:
             }
         )
     about = "answers of the Python execution specification; programs.py says what the numbers are, pin_answers.py how"
-    path = Path(__file__).parents[2] / "vectors/own/old_forks.json"
+    path = Path(__file__).parents[2] / "vectors/own/old_forks.json.xz"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"about": about, "cases": cases}, indent=1) + "\n")
+    path.write_bytes(lzma.compress((json.dumps({"about": about, "cases": cases}, indent=1) + "\n").encode(), preset=9))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The Python execution specification (package ``ethereum-execution``) as an oracle for single messages.
 
-Only where it is installed; what it answered is pinned in ``tests/vectors/own/old_forks.json``.
+Only where it is installed; what it answered is pinned in ``tests/vectors/own/old_forks.json.xz``.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from node.primitives.scalars import Address
 from tests.unit.evm.program import GAS, OTHER, TARGET, World, call_operation, operation, program, push, returning
 from tests.unit.forks.programs import ABSENT, EMPTY, Program, digest, generate, run
 
-PINNED = Path(__file__).parents[2] / "vectors/own/old_forks.json"
+PINNED = Path(__file__).parents[2] / "vectors/own/old_forks.json.xz"
 RIPEMD = Address(bytes(19) + b"\x03")
 
 
 def pinned() -> list[dict[str, Any]]:
-    cases: list[dict[str, Any]] = json.loads(PINNED.read_text())["cases"]
+    cases: list[dict[str, Any]] = json.loads(lzma.decompress(PINNED.read_bytes()))["cases"]
     return cases
 
 
