@@ -116,14 +116,14 @@ def t8n(
         if reward < NO_REWARD:
             raise TransitionError(EXIT_CONFIG, f"--state.reward: {reward} is below -1")
         given = _read_input(alloc_name, env_name, txs_name, fork, chain_id)
-        if base:
-            folder.mkdir(parents=True, exist_ok=True)
         tracing = None
         if trace:
+            folder.mkdir(parents=True, exist_ok=True)
             tracing = Tracing(
                 _trace_files(folder), not no_stack, memory and not no_memory, return_data and not no_return_data
             )
         transition = run_transition(given, reward, tracing)
+        folder.mkdir(parents=True, exist_ok=True)
         _write(transition, folder, {"alloc": alloc_out, "result": result_out, "body": body_out})
     except TransitionError as error:
         raise ToolFailure(error.exit_code, str(error)) from None

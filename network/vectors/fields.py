@@ -14,6 +14,8 @@ DIGITS_MAX: Final = 80
 """Of a number's text: a 256-bit number has 78 decimal digits."""
 SHOWN_MAX: Final = 40
 """Characters of a bad value that a message repeats."""
+FIELD_MAX: Final = 160
+"""Characters of a field's name: a file's keys may have any length."""
 _HEX_DIGITS: Final = frozenset(string.hexdigits)
 
 
@@ -21,6 +23,7 @@ class FieldError(ValueError):
     """A field cannot be used."""
 
     def __init__(self, field: str, why: str) -> None:
+        field = field if len(field) <= FIELD_MAX else f"{field[:FIELD_MAX]}…"
         super().__init__(f"{field}: {why}" if field else why)
         self.field = field
         self.why = why

@@ -29,10 +29,15 @@ EMPTY_REQUESTS_HASH: Final = Hash32(bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb
 """sha256 of no requests (EIP-7685)."""
 INITIAL_BASE_FEE: Final = 1_000_000_000
 GENESIS_BYTES_MAX: Final = 256 * 1024 * 1024
+MESSAGE_MAX: Final = 240
+"""Characters; keys and values of a file that nobody vouches for may have any length."""
 
 
 class GenesisError(ValueError):
-    """The genesis file cannot be used; the message names the field and what is wrong with it."""
+    """The genesis file cannot be used; the message names the field and what is wrong with it, cut to a line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= MESSAGE_MAX else message[:MESSAGE_MAX] + "…")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ Bad input raises; code that fails inside the EVM is a value (evm/outcome.py); ou
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+SHOWN_BYTES_MAX: Final = 64
+"""Of a fact in a message."""
 
 
 class TransactionReason(StrEnum):
@@ -94,7 +98,10 @@ def _told(reason: str, facts: dict[str, object]) -> str:
 
 
 def _shown(value: object) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+    """A bloom or a piece of code is cut; the facts themselves hold all of it."""
+    if not isinstance(value, bytes):
+        return str(value)
+    return "0x" + (value.hex() if len(value) <= SHOWN_BYTES_MAX else f"{value[:8].hex()}… ({len(value)} bytes)")
 
 
 class InvalidTransaction(Exception):

@@ -11,6 +11,7 @@ from network.vectors.allocations import differences, read_alloc
 from network.vectors.fields import FieldError, data, number
 from network.vectors.networks import network_named, same_network, spec_named
 from network.vectors.transaction_json import read_transaction
+from node.chain.genesis import GenesisError, genesis_from_json
 from node.crypto.hashes import keccak256
 from node.primitives import rlp
 from node.primitives.scalars import Address
@@ -313,3 +314,13 @@ def test_a_told_type_leaves_aside_what_it_does_not_have():
     tx["blobVersionedHashes"] = ["0x01" + "00" * 31]
     found = read_transaction(tx, "txs[0]", 1)
     assert (found.authorization_list, found.blob_versioned_hashes, found.max_fee_per_blob_gas) == ((), (), 0)
+
+
+def test_long_keys_are_cut():
+    """A file's keys may have any length; the one line about it has not."""
+    with pytest.raises(FieldError) as caught:
+        read_alloc({"0x" + "1" * 100_000: {}}, "alloc")
+    assert len(str(caught.value)) < 300
+    with pytest.raises(GenesisError) as refused:
+        genesis_from_json({"config": {}, "alloc": {"0x" + "11" * 20: {"storage": {"z" * 100_000: "0x1"}}}})
+    assert len(str(refused.value)) < 300

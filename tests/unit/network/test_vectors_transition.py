@@ -258,3 +258,17 @@ def test_run_refuses(capsys, words, said):
     code, _, err = evm_run(capsys, *words)
     assert code == 2
     assert said in err
+
+
+def test_where_the_block_fails_no_folder_is_left(tmp_path, capsys):
+    """The folder of the outputs comes with the outputs."""
+    surroundings = env(
+        parentBeaconBlockRoot="0x" + "00" * 32, currentExcessBlobGas="0x0", blockHashes={"0": "0x" + "11" * 32}
+    )
+    for name, content in (("alloc", {}), ("txs", []), ("env", surroundings)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    words = [f"--input.{name}={tmp_path}/{name}.json" for name in ("alloc", "txs", "env")]
+    code = run(["t8n", *words, "--state.fork", "Prague", "--output.basedir", str(tmp_path / "out")])
+    assert code == 2  # the contracts that the end of a block asks are missing
+    assert "SYSTEM_CONTRACT_EMPTY" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
