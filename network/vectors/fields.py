@@ -14,16 +14,21 @@ DIGITS_MAX: Final = 80
 """Of a number's text: a 256-bit number has 78 decimal digits."""
 SHOWN_MAX: Final = 40
 """Characters of a bad value that a message repeats."""
-FIELD_MAX: Final = 160
-"""Characters of a field's name: a file's keys may have any length."""
+NAME_MAX: Final = 160
+"""Characters of a field's or a case's name."""
 _HEX_DIGITS: Final = frozenset(string.hexdigits)
+
+
+def cut(name: str) -> str:
+    """A file's keys may have any length; what a message repeats of one has not."""
+    return name if len(name) <= NAME_MAX else f"{name[:NAME_MAX]}…"
 
 
 class FieldError(ValueError):
     """A field cannot be used."""
 
     def __init__(self, field: str, why: str) -> None:
-        field = field if len(field) <= FIELD_MAX else f"{field[:FIELD_MAX]}…"
+        field = cut(field)
         super().__init__(f"{field}: {why}" if field else why)
         self.field = field
         self.why = why
@@ -33,6 +38,7 @@ class FixtureError(Exception):
     """An input file cannot be used: which file, which case in it, which field, and why."""
 
     def __init__(self, file: str, case: str, field: str, why: str) -> None:
+        case = cut(case)
         super().__init__(": ".join(part for part in (file, case, field, why) if part))
         self.file = file
         self.case = case

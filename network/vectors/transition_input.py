@@ -15,7 +15,7 @@ from node.evm.spec import Spec
 from node.execution.difficulty import next_difficulty
 from node.execution.fees import base_fee, excess_blob_gas
 from node.primitives import rlp
-from node.primitives.scalars import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
+from node.primitives.scalars import U256_MAX, ZERO_ADDRESS, ZERO_HASH, Address, Hash32
 from node.types.blocks import Header, Withdrawal
 from node.types.invalid import InvalidTransaction
 from node.types.receipts import EMPTY_BLOOM
@@ -202,7 +202,10 @@ def _difficulty(told: int | None, env: Mapping[str, Any], parent: Header, timest
             EXIT_CONFIG, f"env.currentTimestamp: {timestamp} is not after parentTimestamp {parent.timestamp}"
         )
     assert spec.difficulty is not None, "the fork is before the Merge"
-    return next_difficulty(parent, timestamp, spec.difficulty)
+    found = next_difficulty(parent, timestamp, spec.difficulty)
+    if found > U256_MAX:
+        raise TransitionError(EXIT_CONFIG, "env.currentDifficulty: missing, and what follows has more than 256 bits")
+    return found
 
 
 def _excess(told: int | None, parent: Header, spec: Spec) -> int:

@@ -13,6 +13,8 @@ BOUND_DIVISOR: Final = 2_048
 STEPS_DOWN_MAX: Final = 99
 BOMB_PERIOD: Final = 100_000
 """Blocks after which the bomb doubles."""
+BOMB_BITS_MAX: Final = 256
+"""No header holds such a difficulty; block numbers of 64 bits would make one that no memory holds."""
 
 
 def next_difficulty(parent: Header, timestamp: int, rule: DifficultyRule) -> int:
@@ -28,4 +30,4 @@ def next_difficulty(parent: Header, timestamp: int, rule: DifficultyRule) -> int
         found = parent.difficulty + step * max(1 - late // 10, -STEPS_DOWN_MAX)
     found = max(found, DIFFICULTY_MIN)
     period = max(parent.number + 1 - rule.bomb_delay, 0) // BOMB_PERIOD
-    return found + (1 << period - 2) if period > 1 else found
+    return found + (1 << min(period - 2, BOMB_BITS_MAX)) if period > 1 else found

@@ -51,7 +51,7 @@ def _campaign(oracle: str, kind: str, forks: tuple[str, ...], count: int) -> Non
 
 def test_programs_get_somewhere() -> None:
     """Most opcodes run within a few seeds, and frames end in many ways: else the generator is broken."""
-    report = run(Plan(range(40), ("Osaka",), ("program", "transaction"), ()))
+    report = run(Plan(range(80), ("Osaka",), ("program", "transaction"), ()))
     assert len(report.opcodes) > 130, as_text(report)
     assert len(report.halts) >= 5, as_text(report)
 

@@ -37,7 +37,8 @@ NUMBER = 300
 
 def places(fork: str) -> tuple[int, ...]:
     """What programs may meet: contracts more often than the rest."""
-    named = [TARGET, *CONTRACTS * 2, DESTROYER, FAILING, ECHO, RECURSIVE, ABSENT, EMPTY, COINBASE, BIG_BALANCE]
+    named = [TARGET, *CONTRACTS * 2, DESTROYER, FAILING, ECHO, RECURSIVE, ABSENT, EMPTY, BIG_BALANCE]
+    named += [COINBASE] * 3
     named += [SENDERS[0], AUTHORITIES[0]]
     if since(fork, "Prague"):
         named += [DELEGATED, *AUTHORITIES]
@@ -51,6 +52,8 @@ def allocation(chance: random.Random, fork: str) -> dict[str, Any]:
     alloc: dict[bytes, Any] = {}
     for sender in SENDERS:
         alloc[sender] = account_json(10**21, chance.choice((0, 1, 7)))
+    if chance.random() < 0.1:
+        alloc[SENDERS[2]] = account_json(10**21, chance.choice((2**64 - 2, 2**64 - 1)))
     for contract in (TARGET, *CONTRACTS):
         storage = {slot: chance.choice((0, 1, 2, 5, 2**255)) for slot in (0, 1, 2, 3, 9)}
         code = runtime_code(chance, fork, about)
@@ -70,6 +73,8 @@ def allocation(chance: random.Random, fork: str) -> dict[str, Any]:
         alloc[DELEGATED] = account_json(5, 1, b"\xef\x01\x00" + target)
         alloc[AUTHORITIES[0]] = account_json(1, 0)
         alloc[AUTHORITIES[1]] = account_json(1, 3, b"\xef\x01\x00" + CONTRACTS[1])
+        if chance.random() < 0.3:
+            alloc[AUTHORITIES[2]] = account_json(1, chance.choice((2**64 - 2, 2**64 - 1)))
     return {to_hex(address): account for address, account in alloc.items()}
 
 
@@ -169,13 +174,15 @@ def transaction(chance: random.Random, fork: str, alloc: dict[str, Any], sender:
     creates = kind not in (BLOB, SET_CODE) and chance.random() < 0.2
     about = places(fork)
     to: bytes | None = chance.choice((TARGET, *CONTRACTS))
+    if since(fork, "Prague") and chance.random() < 0.3:
+        to = chance.choice((DELEGATED, DELEGATED, *AUTHORITIES))
     if chance.random() < 0.3:
         to = chance.choice(about).to_bytes(20, "big")
     if creates:
         to = None
     gas = chance.choice((60_000, 100_000, 200_000, 400_000, 1_000_000, 1_000_000))
     tx = _legacy(chance, alloc, sender, to, gas, chance.choice((7, 8, 1000)))
-    tx["nonce"] = to_hex(int(tx["nonce"], 16) + used)
+    tx["nonce"] = to_hex(min(int(tx["nonce"], 16) + used, 2**64 - 1))
     tx["value"] = to_hex(chance.choice((0, 0, 1, 10**18)))
     data = init_code(chance, fork, about) if creates else chance.randbytes(chance.choice((0, 4, 33, 68, 300)))
     if not creates and chance.random() < 0.2:
@@ -224,7 +231,7 @@ def _authorization(chance: random.Random, alloc: dict[str, Any]) -> dict[str, An
     found = {
         "chainId": to_hex(chance.choice((0, CHAIN_ID, CHAIN_ID, 2))),
         "address": to_hex(target),
-        "nonce": to_hex(chance.choice((nonce, nonce, nonce, nonce + 1, 2**64 - 1))),
+        "nonce": to_hex(chance.choice((nonce, nonce, nonce, min(nonce + 1, 2**64 - 1), 2**64 - 1))),
         "secretKey": to_hex(key),
     }
     if chance.random() < 0.1:
@@ -246,7 +253,7 @@ def spoil(chance: random.Random, fork: str, tx: dict[str, Any]) -> None:
         mistakes += ["nobody"] * 2
     mistake = chance.choice(mistakes)
     if mistake == "nonce":
-        tx["nonce"] = to_hex(chance.choice((int(tx["nonce"], 16) + 1, 0, 2**64 - 1, 2**64 - 2)))
+        tx["nonce"] = to_hex(chance.choice((min(int(tx["nonce"], 16) + 1, 2**64 - 1), 0, 2**64 - 1, 2**64 - 2)))
     elif mistake == "gas":
         tx["gas"] = to_hex(chance.choice((0, 20_999, 21_000, 21_100, 25_000, 53_000)))
     elif mistake == "allowance":

@@ -8,7 +8,7 @@ import pytest
 
 from network.__main__ import run
 from network.vectors.allocations import differences, read_alloc
-from network.vectors.fields import FieldError, data, number
+from network.vectors.fields import FieldError, FixtureError, data, number
 from network.vectors.networks import network_named, same_network, spec_named
 from network.vectors.transaction_json import read_transaction
 from node.chain.genesis import GenesisError, genesis_from_json
@@ -321,6 +321,7 @@ def test_long_keys_are_cut():
     with pytest.raises(FieldError) as caught:
         read_alloc({"0x" + "1" * 100_000: {}}, "alloc")
     assert len(str(caught.value)) < 300
+    assert len(str(FixtureError("file.json", "z" * 100_000, "field", "why"))) < 300
     with pytest.raises(GenesisError) as refused:
         genesis_from_json({"config": {}, "alloc": {"0x" + "11" * 20: {"storage": {"z" * 100_000: "0x1"}}}})
     assert len(str(refused.value)) < 300

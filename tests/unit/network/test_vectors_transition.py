@@ -272,3 +272,11 @@ def test_where_the_block_fails_no_folder_is_left(tmp_path, capsys):
     assert code == 2  # the contracts that the end of a block asks are missing
     assert "SYSTEM_CONTRACT_EMPTY" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_difficulty_that_no_header_holds(t8n):
+    """Two to the power of the block number: found by broken files, it took all memory."""
+    far = env(currentNumber=hex(2**64 - 1), currentRandom=None, parentDifficulty="0x20000", parentTimestamp="1")
+    code, said = t8n(env=far, fork="Frontier")
+    assert code == 3
+    assert "env.currentDifficulty" in said
