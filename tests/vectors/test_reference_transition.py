@@ -1,7 +1,8 @@
 """``t8n`` beside the reference specification's: the same inputs, every root and every account compared.
 
 What the reference said lies in ``own/``. It is asked again where it is installed, skipped where
-``ethereum-spec-evm`` (package ethereum-execution) is neither on the PATH nor named by EVMESH_SPEC_EVM.
+``ethereum-spec-evm`` (package ethereum-execution) is neither beside this Python nor on the PATH nor named by
+EVMESH_SPEC_EVM.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,7 +142,8 @@ def test_what_the_reference_said(fork: str, refused: bool, tmp_path, capsys) -> 
 
 @pytest.mark.parametrize(("fork", "refused"), CASES)
 def test_the_reference_still_says_it(fork: str, refused: bool, tmp_path) -> None:
-    tool = os.environ.get("EVMESH_SPEC_EVM") or shutil.which("ethereum-spec-evm")
+    beside = os.pathsep.join((os.environ.get("PATH", ""), str(Path(sys.executable).parent)))
+    tool = os.environ.get("EVMESH_SPEC_EVM") or shutil.which("ethereum-spec-evm", path=beside)
     if tool is None:
         pytest.skip("ethereum-spec-evm is not there: pip install ethereum-execution")
 
