@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from node.evm.machine import VirtualMachine
+from node.evm.machine import Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment
 from node.evm.spec import GAS_PER_BLOB, Spec
 from node.execution.fees import block_blob_base_fee
@@ -100,7 +100,7 @@ class BlockRun:
             self._vm,
         )
 
-    def apply(self, tx: Transaction) -> TransactionResult:
+    def apply(self, tx: Transaction, tracer: Tracer | None = None) -> TransactionResult:
         """Check and run the next transaction. Raises InvalidTransaction; then nothing has changed."""
         environment = self._environment
         checked = check_transaction(
@@ -113,7 +113,7 @@ class BlockRun:
             gas_available=self.gas_left,
             blob_gas_available=self._blob_gas_max - self._blob_gas_used,
         )
-        result = apply_transaction(checked, self._journal, environment, self._spec, self._vm)
+        result = apply_transaction(checked, self._journal, environment, self._spec, self._vm, tracer)
         self._gas_used += result.gas_used
         self._blob_gas_used += checked.blob_gas
         self._senders.append(checked.sender)
