@@ -87,8 +87,8 @@ class Counting(Tracer):
         """Not told to machines."""
 
     def step(self, frame: Frame, opcode: int) -> None:
-        if frame.message.depth > 100:
-            self.halts["steps below depth 100"] += 1
+        if frame.message.depth in (100, 1024):
+            self.halts[f"steps at depth {frame.message.depth}"] += 1
         self.opcodes[Opcode(opcode).name if opcode in Opcode._value2member_map_ else f"0x{opcode:02x}"] += 1
 
     def fault(self, frame: Frame, opcode: int, halt: Halt) -> None:

@@ -29,7 +29,8 @@ ECHO = b"\x23" * 20
 RECURSIVE = b"\x24" * 20
 DELEGATED = b"\x25" * 20
 BIG_BALANCE = b"\x26" * 20
-CALL_STACK_GAS = 0x8000
+KEPT_GAS = 500
+"""What each frame of the recursive contract keeps for itself; it answers how deep it got."""
 
 GAS_LIMIT = 30_000_000
 NUMBER = 300
@@ -62,9 +63,10 @@ def allocation(chance: random.Random, fork: str) -> dict[str, Any]:
     alloc[FAILING] = account_json(0, 1, program(operation(Opcode.SSTORE, 0, 1), 0xFE), {0: 1})
     echo = program(Opcode.CALLDATASIZE, push(0), push(0), Opcode.CALLDATACOPY, Opcode.CALLDATASIZE, push(0))
     alloc[ECHO] = account_json(0, 1, program(echo, Opcode.RETURN))
-    itself = program(push(0) * 5, Opcode.ADDRESS, push(CALL_STACK_GAS), Opcode.GAS, Opcode.SUB, Opcode.CALL)
-    counted = program(push(0), Opcode.SLOAD, push(1), Opcode.ADD, push(0), Opcode.SSTORE)
-    alloc[RECURSIVE] = account_json(0, 1, program(counted, itself, push(1), Opcode.SSTORE))
+    inputs = program(push(32), push(0), push(0), push(0), push(0), Opcode.ADDRESS)
+    itself = program(inputs, push(KEPT_GAS), Opcode.GAS, Opcode.SUB, Opcode.CALL, Opcode.POP)
+    deeper = program(push(0), Opcode.MLOAD, push(1), Opcode.ADD, push(0), Opcode.MSTORE)
+    alloc[RECURSIVE] = account_json(0, 1, program(itself, deeper, operation(Opcode.RETURN, 0, 32)))
     alloc[BIG_BALANCE] = account_json(2**255)
     if not since(fork, "Paris"):
         alloc[EMPTY] = account_json()
@@ -173,7 +175,7 @@ def transaction(chance: random.Random, fork: str, alloc: dict[str, Any], sender:
     kind = chance.choice(_kinds(fork))
     creates = kind not in (BLOB, SET_CODE) and chance.random() < 0.2
     about = places(fork)
-    to: bytes | None = chance.choice((TARGET, *CONTRACTS))
+    to: bytes | None = chance.choice((TARGET, *CONTRACTS, RECURSIVE))
     if since(fork, "Prague") and chance.random() < 0.3:
         to = chance.choice((DELEGATED, DELEGATED, *AUTHORITIES))
     if chance.random() < 0.3:
