@@ -14,7 +14,7 @@ from network.cli.evm_vectors import GethCommand
 from network.failures import BadInput
 from network.vectors.allocations import Alloc, read_alloc
 from network.vectors.fields import FieldError, FixtureError, address, data, mapping, number, parse_json
-from network.vectors.files import read_file
+from network.vectors.files import read_file, read_stream
 from network.vectors.networks import known_forks, network_named
 from network.vectors.single_run import Ran, Run, failure_of, run_once, state_dump
 from network.vectors.struct_lines import StructLines
@@ -143,7 +143,7 @@ def _code(flags: dict[str, Any]) -> bytes | None:
 
 
 def _text_of(name: str) -> str:
-    content = sys.stdin.buffer.read() if name == "-" else read_file(Path(name))
+    content = read_stream(sys.stdin.buffer, "standard input") if name == "-" else read_file(Path(name))
     try:
         return "".join(content.decode("ascii").split())
     except UnicodeDecodeError:

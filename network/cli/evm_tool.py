@@ -15,7 +15,7 @@ from network.cli.evm_vectors import GethCommand, blocktest, statetest
 from network.failures import Failure
 from network.vectors.allocations import read_alloc
 from network.vectors.fields import FieldError, FixtureError, mapping, member, number, parse_json
-from network.vectors.files import read_file
+from network.vectors.files import read_file, read_stream
 from network.vectors.networks import known_forks, network_named
 from network.vectors.transition import NO_REWARD, Tracing, Transition, run_transition
 from network.vectors.transition_input import (
@@ -141,7 +141,7 @@ def _read_input(alloc_name: str, env_name: str, txs_name: str, fork: str, chain_
         raise TransitionError(EXIT_CONFIG, f"--state.chainid: {chain_id} is not a number of 64 bits")
     piped: Mapping[str, Any] = {}
     if STDIN in (alloc_name, env_name, txs_name):
-        piped = mapping(parse_json(sys.stdin.buffer.read()), STDIN)
+        piped = mapping(parse_json(read_stream(sys.stdin.buffer, STDIN)), STDIN)
     alloc = read_alloc(_input(alloc_name, "alloc", piped), "alloc")
     env = mapping(_input(env_name, "env", piped), "env")
     spec = _spec(fork, number(member(env, "currentNumber", "env"), "env.currentNumber", 64), env)

@@ -7,12 +7,13 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from network.vectors.fields import FixtureError
 
 FILE_BYTES_MAX: Final = 512 * 2**20
 """The largest file that is read: the largest official ones have some 170 MB."""
+READ_BYTES: Final = 16 * 2**20
 ARCHIVE_ENDINGS: Final = (".tar.gz", ".tgz", ".tar")
 
 Wanted = Callable[[str], bool]
@@ -30,14 +31,24 @@ def read_all(paths: Iterable[Path], wanted: Wanted = lambda name: True) -> Itera
 
 
 def read_file(path: Path) -> bytes:
-    """A whole file. Raises FixtureError where it cannot be read or is too large."""
+    """A whole file. Raises FixtureError where it cannot be read or is too large; a device may have no end."""
     try:
-        size = path.stat().st_size
-        if size > FILE_BYTES_MAX:
-            raise FixtureError(str(path), "", "", f"{size} bytes; at most {FILE_BYTES_MAX} are read")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return read_stream(file, str(path))
     except OSError as error:
         raise FixtureError(str(path), "", "", f"cannot be read: {error.strerror or error}") from None
+
+
+def read_stream(file: IO[bytes], name: str) -> bytes:
+    """All of an open file, but not more than is read of any. Raises FixtureError."""
+    parts: list[bytes] = []
+    size = 0
+    while part := file.read(READ_BYTES):
+        size += len(part)
+        if size > FILE_BYTES_MAX:
+            raise FixtureError(name, "", "", f"more than {FILE_BYTES_MAX} bytes; no more are read")
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _folder(folder: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:

@@ -325,3 +325,17 @@ def test_long_keys_are_cut():
     with pytest.raises(GenesisError) as refused:
         genesis_from_json({"config": {}, "alloc": {"0x" + "11" * 20: {"storage": {"z" * 100_000: "0x1"}}}})
     assert len(str(refused.value)) < 300
+
+
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path, capsys, monkeypatch):
+    """A device, or a sparse file larger than memory."""
+    monkeypatch.setattr("network.vectors.files.FILE_BYTES_MAX", 1_000_000)
+    monkeypatch.setattr("network.vectors.files.READ_BYTES", 65_536)
+    sparse = tmp_path / "sparse.json"
+    with sparse.open("wb") as file:
+        file.truncate(2**40)
+    for name in ("/dev/zero", str(sparse)):
+        assert run(["statetest", name]) == 2
+        assert "more than 1000000 bytes" in capsys.readouterr().err
+        assert run(["t8n", "--input.alloc", name, "--input.env", name, "--input.txs", name]) == 11
+        assert "more than 1000000 bytes" in capsys.readouterr().err
