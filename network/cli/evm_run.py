@@ -17,8 +17,8 @@ from network.vectors.fields import FieldError, FixtureError, address, data, mapp
 from network.vectors.files import read_file, read_stream
 from network.vectors.networks import known_forks, network_named
 from network.vectors.single_run import Ran, Run, failure_of, run_once, state_dump
-from network.vectors.struct_lines import StructLines
 from node.evm.spec import Spec
+from node.evm.tracers.eip3155 import StructLines
 from node.primitives.scalars import ZERO_ADDRESS, Address
 
 DEFAULT_GAS: Final = "10000000000"

@@ -12,7 +12,7 @@ from network.vectors.fields import FieldError, data, mapping, member, number, se
 from network.vectors.imported_chain import ImportedChain
 from network.vectors.networks import Network, network_named
 from network.vectors.verdicts import Verdict, exception_name, name_difference
-from node.evm.machine import VirtualMachine
+from node.evm.machine import Tracer, VirtualMachine
 from node.state.genesis_state import state_from_alloc
 from node.types.blocks import Block, Header, decode_block
 from node.types.invalid import InvalidBlock, InvalidTransaction
@@ -92,7 +92,7 @@ def cases_of(file: str, name: str, test: object, skipped: dict[str, int]) -> Ite
     )
 
 
-def run_case(case: BlockCase, vm: VirtualMachine, dump: bool = False) -> Verdict:
+def run_case(case: BlockCase, vm: VirtualMachine, dump: bool = False, tracer: Tracer | None = None) -> Verdict:
     """Import the blocks one after the other and judge. Raises FieldError where the case itself is malformed."""
     began = time.perf_counter()
     verdict = Verdict(case.file, case.name, case.network.name)
@@ -105,7 +105,7 @@ def run_case(case: BlockCase, vm: VirtualMachine, dump: bool = False) -> Verdict
     if case.genesis.hash != told_hash:
         problem = f"genesis: hash 0x{case.genesis.hash.hex()}, expected 0x{told_hash.hex()}"
         return replace(verdict, problem=problem + header_difference(case.genesis.header, case.genesis_header))
-    chain = ImportedChain(case.genesis, state, case.chain_id, case.network.spec_at, vm)
+    chain = ImportedChain(case.genesis, state, case.chain_id, case.network.spec_at, vm, tracer)
     expectations: list[str] = []
     refusals: list[str] = []
     renamed: list[str] = []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from network.vectors.allocations import reader
 from network.vectors.networks import SpecAt
-from node.evm.machine import VirtualMachine
+from node.evm.machine import Tracer, VirtualMachine
 from node.evm.spec import Spec
 from node.execution.block import apply_block
 from node.execution.block_run import BlockRun
@@ -22,7 +22,15 @@ from node.types.invalid import BlockReason, InvalidBlock, InvalidTransaction
 class ImportedChain:
     """Starts with a genesis block whose state is ``state``; ``add`` imports."""
 
-    def __init__(self, genesis: Block, state: CommitResult, chain_id: int, spec_at: SpecAt, vm: VirtualMachine) -> None:
+    def __init__(
+        self,
+        genesis: Block,
+        state: CommitResult,
+        chain_id: int,
+        spec_at: SpecAt,
+        vm: VirtualMachine,
+        tracer: Tracer | None = None,
+    ) -> None:
         self.nodes: dict[Hash32, bytes] = dict(state.nodes)
         self.codes: dict[Hash32, bytes] = dict(state.codes)
         self.headers: dict[Hash32, Header] = {genesis.hash: genesis.header}
@@ -33,6 +41,7 @@ class ImportedChain:
         self._chain_id = chain_id
         self._spec_at = spec_at
         self._vm = vm
+        self._tracer = tracer
 
     def add(self, raw: bytes) -> Block:
         """Decode and import. Raises InvalidBlock or InvalidTransaction; then nothing has changed."""
@@ -48,6 +57,7 @@ class ImportedChain:
             self._block_hashes(parent),
             reader(self.nodes),
             self,
+            self._tracer,
         )
         self.nodes.update(result.commit.nodes)
         self.codes.update(result.commit.codes)

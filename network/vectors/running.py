@@ -15,11 +15,9 @@ from typing import Any, Final, TextIO
 from network.vectors import block_cases, state_cases
 from network.vectors.fields import FieldError, FixtureError, mapping, parse_json
 from network.vectors.networks import same_network
-from network.vectors.struct_lines import StructLines
-from network.vectors.tracing import TracedInterpreter
 from network.vectors.verdicts import Verdict
 from node.evm.interpreter import Interpreter
-from node.evm.machine import VirtualMachine
+from node.evm.tracers.eip3155 import StructLines
 
 WAITING_PER_PROCESS: Final = 4
 """Files read ahead: what bounds the memory."""
@@ -146,8 +144,7 @@ def _run_case(
             if lines is not None:
                 lines.state_root(verdict.state_root)
             return verdict
-        vm: VirtualMachine = Interpreter() if lines is None else TracedInterpreter(lines)
-        return block_cases.run_case(case, vm, options.dump)
+        return block_cases.run_case(case, Interpreter(), options.dump, lines)
     except FieldError:
         raise
     except Exception as error:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
 from network.vectors.allocations import Alloc, alloc_after, alloc_json, reader
-from network.vectors.struct_lines import StructLines
-from network.vectors.tracing import TracedInterpreter
 from network.vectors.transition_input import EXIT_EVM, TransitionError, TransitionInput
 from node.crypto.hashes import keccak256
+from node.evm.interpreter import Interpreter
+from node.evm.tracers.eip3155 import StructLines
 from node.execution.block import receipts_root, root_now
 from node.execution.block_run import BlockRun, Executed
 from node.execution.geth_words import geth_message
@@ -74,14 +74,13 @@ def run_transition(given: TransitionInput, reward: int = 0, tracing: Tracing | N
     view = TrieView(before.root, reader(before.nodes), reader(before.codes))
     journal = JournaledState(view)
     environment = given.environment
-    vm = TracedInterpreter()
     spec = given.spec
     nodes = reader(before.nodes)
     run = BlockRun(
         environment.header,
         journal,
         spec,
-        vm,
+        Interpreter(),
         given.chain_id,
         environment.block_hash,
         state_root=lambda: root_now(journal, view, nodes),
@@ -94,10 +93,8 @@ def run_transition(given: TransitionInput, reward: int = 0, tracing: Tracing | N
                 if entry.tx is None:
                     assert entry.refusal is not None, "an entry is a transaction or a refusal"
                     raise entry.refusal
-                with _traced(vm, tracing, len(included.txs), entry.tx) as lines:
-                    result = run.apply(entry.tx)
-                    if lines is not None:
-                        lines.end(result.outcome, result.gas_used)
+                with _traced(tracing, len(included.txs), entry.tx) as lines:
+                    result = run.apply(entry.tx, lines)
             except InvalidTransaction as refusal:
                 included.rejected.append({"index": index, "error": geth_message(refusal)})
                 continue
@@ -116,19 +113,13 @@ def run_transition(given: TransitionInput, reward: int = 0, tracing: Tracing | N
 
 
 @contextmanager
-def _traced(
-    vm: TracedInterpreter, tracing: Tracing | None, index: int, tx: Transaction
-) -> Iterator[StructLines | None]:
-    """The machine's tracer while one transaction runs."""
+def _traced(tracing: Tracing | None, index: int, tx: Transaction) -> Iterator[StructLines | None]:
+    """The tracer of one transaction, writing to a file of its own."""
     if tracing is None:
         yield None
         return
     with tracing.open(index, tx.hash) as file:
-        vm.tracer = StructLines(file, stack=tracing.stack, memory=tracing.memory, return_data=tracing.return_data)
-        try:
-            yield vm.tracer
-        finally:
-            vm.tracer = None
+        yield StructLines(file, stack=tracing.stack, memory=tracing.memory, return_data=tracing.return_data)
 
 
 def _result(given: TransitionInput, root: Hash32, executed: Executed, included: _Included) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.evm.machine import VirtualMachine
+from node.evm.machine import Tracer, VirtualMachine
 from node.evm.spec import Spec
 from node.execution.block_run import BlockHashes, BlockRun, Executed
 from node.execution.header import check_header
@@ -50,10 +50,11 @@ def apply_block(
     block_hash: BlockHashes,
     nodes: NodeSource,
     ancestry: Ancestry | None = None,
+    tracer: Tracer | None = None,
 ) -> BlockResult:
     """Execute ``block`` on ``view``, the state after ``parent``. Raises InvalidBlock: the header's value and ours.
 
-    ``ancestry`` is asked only for a mined block that names ommers.
+    ``ancestry`` is asked only for a mined block that names ommers; ``tracer`` watches the transactions.
     """
     header = block.header
     check_header(header, parent, spec)
@@ -66,7 +67,7 @@ def apply_block(
     run.start()
     for index, tx in enumerate(block.transactions):
         try:
-            run.apply(tx)
+            run.apply(tx, tracer)
         except InvalidTransaction as refusal:
             raise InvalidBlock(
                 BlockReason.INVALID_TRANSACTION,

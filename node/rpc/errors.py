@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from node.evm.outcome import Halt, Outcome, Revert
+from node.evm.outcome import Outcome, Revert
+from node.evm.revert_reason import revert_reason
+from node.evm.tracers.words import failure
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
@@ -22,25 +24,6 @@ RESPONSE_TOO_LARGE: Final = -32003
 LIMIT_EXCEEDED: Final = -32005
 """EIP-1474: the request is well formed but asks for more than this node gives."""
 EXECUTION_REVERTED: Final = 3
-
-ERROR_SELECTOR: Final = bytes.fromhex("08c379a0")
-"""Error(string)."""
-PANIC_SELECTOR: Final = bytes.fromhex("4e487b71")
-"""Panic(uint256)."""
-
-PANIC_REASONS: Final = {
-    0x00: "generic panic",
-    0x01: "assert(false)",
-    0x11: "arithmetic underflow or overflow",
-    0x12: "division or modulo by zero",
-    0x21: "enum overflow",
-    0x22: "invalid encoded storage byte array accessed",
-    0x31: "out-of-bounds array access; popping on an empty array",
-    0x32: "out-of-bounds access of an array or bytesN",
-    0x41: "out of memory",
-    0x51: "uninitialized function",
-}
-"""Solidity's panic codes, worded as geth words them."""
 
 
 class RpcError(Exception):
@@ -81,22 +64,6 @@ def internal_error() -> RpcError:
     return RpcError(INTERNAL_ERROR, "internal error")
 
 
-def revert_reason(output: bytes) -> str | None:
-    """The words in ABI-encoded Error(string) or Panic(uint256) bytes, or None for anything else."""
-    selector, body = output[:4], output[4:]
-    if selector == PANIC_SELECTOR and len(body) >= 32:
-        code = int.from_bytes(body[:32], "big")
-        return PANIC_REASONS.get(code, f"unknown panic code: {code:#x}")
-    if selector != ERROR_SELECTOR or len(body) < 64:
-        return None
-    offset = int.from_bytes(body[:32], "big")
-    if offset + 32 > len(body):
-        return None
-    length = int.from_bytes(body[offset : offset + 32], "big")
-    text = body[offset + 32 : offset + 32 + length]
-    return text.decode("utf-8", errors="replace") if len(text) == length else None
-
-
 def execution_reverted(output: bytes) -> RpcError:
     """A revert: code 3, the reason in words where there is one, the bytes as hex directly at ``error.data``."""
     reason = revert_reason(output)
@@ -106,11 +73,7 @@ def execution_reverted(output: bytes) -> RpcError:
 
 def outcome_words(outcome: Outcome) -> str | None:
     """What a failed run says of itself (without the revert's reason), or None for a success."""
-    if isinstance(outcome, Revert):
-        return "execution reverted"
-    if isinstance(outcome, Halt):
-        return f"{outcome.reason}: {outcome.detail}" if outcome.detail else str(outcome.reason)
-    return None
+    return failure(outcome) or None
 
 
 def check_outcome(outcome: Outcome) -> bytes:

@@ -137,7 +137,7 @@ def test_traces(t8n, tmp_path):
     tx_hash = out["result"]["receipts"][0]["transactionHash"]
     lines = (tmp_path / f"trace-0-{tx_hash}.jsonl").read_text().splitlines()
     assert [json.loads(line).get("opName") for line in lines] == ["PUSH1", "PUSH1", "ADD", "STOP", None]
-    assert json.loads(lines[-1]) == {"output": "", "gasUsed": hex(21_009)}
+    assert json.loads(lines[-1]) == {"output": "", "gasUsed": hex(9)}
 
 
 @pytest.mark.parametrize(

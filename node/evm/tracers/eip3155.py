@@ -8,7 +8,8 @@ from typing import Any, TextIO
 
 from node.evm.frame import Frame
 from node.evm.message import Message
-from node.evm.outcome import Halt, Outcome, Revert
+from node.evm.outcome import Halt, Outcome
+from node.evm.tracers.words import failure, opcode_name
 
 
 @dataclass(slots=True)
@@ -40,7 +41,6 @@ class StructLines:
     def step(self, frame: Frame, opcode: int) -> None:
         """Remember the step until its price is known."""
         self.settle()
-        instruction = frame.spec.instructions[opcode]
         line: dict[str, Any] = {"pc": frame.pc, "op": opcode, "gas": hex(frame.gas), "gasCost": "0x0"}
         if self._memory and frame.memory:
             line["memory"] = "0x" + frame.memory.hex()
@@ -51,13 +51,13 @@ class StructLines:
             line["returnData"] = "0x" + frame.return_data.hex()
         line["depth"] = frame.message.depth + 1
         line["refund"] = getattr(frame.host, "refund", 0)
-        line["opName"] = instruction.name if instruction is not None else f"opcode {opcode:#x} not defined"
+        line["opName"] = opcode_name(opcode)
         self._last = _Step(frame, frame.gas, line)
 
     def fault(self, frame: Frame, opcode: int, halt: Halt) -> None:
         """The step of this frame failed."""
         if self._last is not None and self._last.frame is frame:
-            self._last.line["error"] = _error(halt)
+            self._last.line["error"] = failure(halt)
         self.settle()
 
     def exit(self, message: Message, outcome: Outcome) -> None:
@@ -69,7 +69,7 @@ class StructLines:
     def end(self, outcome: Outcome, gas_used: int) -> None:
         """The line at the end of a transaction."""
         line: dict[str, Any] = {"output": outcome.output.hex(), "gasUsed": hex(gas_used)}
-        error = _error(outcome)
+        error = failure(outcome)
         if error:
             line["error"] = error
         self._write(line)
@@ -90,11 +90,3 @@ class StructLines:
 
     def _write(self, line: dict[str, Any]) -> None:
         self._out.write(json.dumps(line, separators=(",", ":")) + "\n")
-
-
-def _error(outcome: Outcome) -> str:
-    if isinstance(outcome, Revert):
-        return "execution reverted"
-    if isinstance(outcome, Halt):
-        return f"{outcome.reason.value}: {outcome.detail}" if outcome.detail else outcome.reason.value
-    return ""
