@@ -11,7 +11,7 @@ from tests.differential.campaign import Counting, CountingMachine, Plan, as_text
 from tests.differential.cases import FORKS, KINDS
 from tests.differential.shrinking import shrink
 
-SEEDS = 6
+SEEDS = 4
 """Of each fork and kind, beyond those that are kept."""
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.vectors.hostile import judge
 
 SHARES = 2
-SEEDS = 600
+SEEDS = 400
 """Of each share."""
 
 
