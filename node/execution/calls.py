@@ -15,6 +15,7 @@ from node.evm.outcome import Halt, HaltReason, Outcome, Revert
 from node.evm.spec import GAS_PER_BLOB, Spec
 from node.execution.block_run import BlockHashes, block_environment
 from node.execution.intrinsic import intrinsic_gas
+from node.execution.overrides import BlockOverrides
 from node.execution.transaction import TransactionResult, apply_transaction
 from node.execution.validity import CheckedTransaction, check_funds, maximum_cost
 from node.primitives.scalars import ZERO_ADDRESS, Address
@@ -97,6 +98,14 @@ class AccessListResult:
 Surroundings: TypeAlias = tuple[StateView, BlockEnvironment, Spec, VirtualMachine]
 
 
+def surroundings_of(
+    header: Header, spec: Spec, chain_id: int, block_hash: BlockHashes, block: BlockOverrides | None
+) -> BlockEnvironment:
+    """The block that a call sees: the header's, with the fields that ``block`` changes."""
+    environment = block_environment(header, spec, chain_id, block_hash)
+    return environment if block is None else block.applied_to(environment)
+
+
 def call(
     request: CallRequest,
     view: StateView,
@@ -106,13 +115,14 @@ def call(
     chain_id: int,
     block_hash: BlockHashes,
     gas_cap: int,
+    block: BlockOverrides | None = None,
     tracer: Tracer | None = None,
 ) -> CallResult:
     """Run ``request`` in the block of ``header`` on ``view``, with at most ``gas_cap``.
 
     Raises InvalidTransaction where it could not even start (fees below the base fee, too little balance or gas).
     """
-    environment = block_environment(header, spec, chain_id, block_hash)
+    environment = surroundings_of(header, spec, chain_id, block_hash, block)
     gas = gas_cap if request.gas is None else min(request.gas, gas_cap)
     result = run_call(request, gas, JournaledState(view), environment, spec, vm, tracer)
     return CallResult(result.outcome, result.gas_used, result.gas_used_before_refund)
@@ -219,13 +229,14 @@ def estimate_gas(
     chain_id: int,
     block_hash: BlockHashes,
     gas_cap: int,
+    block: BlockOverrides | None = None,
     error_per_mille: int = ESTIMATE_ERROR_PER_MILLE,
 ) -> int:
     """A gas limit with which ``request`` succeeds, at most ``error_per_mille`` above the least one.
 
     Raises ExecutionReverted, ExecutionHalted, GasRequiredExceedsAllowance, or InvalidTransaction.
     """
-    environment = block_environment(header, spec, chain_id, block_hash)
+    environment = surroundings_of(header, spec, chain_id, block_hash, block)
     surroundings = (view, environment, spec, vm)
     highest = _allowance(request, view, environment, spec, gas_cap)
     if not request.data and request.to is not None and not JournaledState(view).code(request.to):
@@ -349,13 +360,14 @@ def create_access_list(
     chain_id: int,
     block_hash: BlockHashes,
     gas_cap: int,
+    block: BlockOverrides | None = None,
 ) -> AccessListResult:
     """The access list (EIP-2930) that makes all of the call's accesses warm. Raises InvalidTransaction.
 
     Accounts that are warm anyway (sender, target, coinbase, precompiles) and those that the call creates stand in
     it only with slots.
     """
-    environment = block_environment(header, spec, chain_id, block_hash)
+    environment = surroundings_of(header, spec, chain_id, block_hash, block)
     gas = gas_cap if request.gas is None else min(request.gas, gas_cap)
     entries = request.access_list
     for _ in range(ACCESS_LIST_ROUNDS_MAX):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from node.evm.frame import Frame
@@ -19,20 +19,25 @@ from node.execution.calls import (
     estimate_gas,
 )
 from node.execution.geth_words import geth_message
+from node.execution.overrides import BlockOverrides, OverrideError, with_moved_precompiles
 from node.primitives.hexadecimal import to_data, to_quantity
-from node.primitives.scalars import Hash32
+from node.primitives.scalars import ZERO_HASH, Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
 from node.rpc.call_parameters import call_request
 from node.rpc.errors import check_outcome, execution_reverted, outcome_words, refused
 from node.rpc.methods import MethodTable
+from node.rpc.override_parameters import StateOverrides, block_overrides, state_overrides
 from node.rpc.parameters import BlockId, Tag
 from node.rpc.work_lane import Deadline
+from node.state.overrides import overridden
 from node.state.view import StateView
 from node.types.blocks import Header
 from node.types.invalid import InvalidTransaction
 
-METHODS: Final = MethodTable({CallRequest: call_request})
+METHODS: Final = MethodTable(
+    {CallRequest: call_request, StateOverrides: state_overrides, BlockOverrides: block_overrides}
+)
 method = METHODS.method
 
 Json = dict[str, Any]
@@ -62,27 +67,62 @@ class Surroundings:
     chain_id: int
     block_hash: Callable[[int], Hash32]
     gas_cap: int
+    block: BlockOverrides | None
 
 
-def _surroundings(api: Api, block: BlockId) -> Surroundings:
+def surroundings(
+    api: Api,
+    block: BlockId,
+    state: StateOverrides | None = None,
+    changes: BlockOverrides | None = None,
+    deadline: Deadline | None = None,
+) -> Surroundings:
+    """State, rules and block for a call, with what the caller wants otherwise. Raises RpcError."""
     backend, chain = api.backend, api.backend.chain
     header, view = api.blocks.state(block)
-    parent = chain.header_by_hash(header.parent_hash) or header
     return Surroundings(
-        view=view,
+        view=view if state is None else overridden(view, state.accounts),
         header=header,
-        spec=chain.spec_for(header),
-        machine=TimedMachine(backend.vm, api.lane.deadline()),
+        spec=rules(api, header, state, changes),
+        machine=TimedMachine(backend.vm, deadline or api.lane.deadline()),
         chain_id=chain.chain_id,
-        block_hash=chain.block_hashes(parent),
+        block_hash=known_hashes(api, header),
         gas_cap=backend.limits.gas_cap,
+        block=changes,
     )
+
+
+def rules(api: Api, header: Header, state: StateOverrides | None, changes: BlockOverrides | None) -> Spec:
+    """The fork at the block's (changed) number and time, its precompiles where they were moved. Raises RpcError."""
+    if changes is not None and (changes.number is not None or changes.time is not None):
+        header = replace(
+            header,
+            number=header.number if changes.number is None else changes.number,
+            timestamp=header.timestamp if changes.time is None else changes.time,
+        )
+    spec = api.backend.chain.spec_for(header)
+    if state is None:
+        return spec
+    try:
+        return with_moved_precompiles(spec, state.moves)
+    except OverrideError as error:
+        raise refused(str(error)) from None
+
+
+def known_hashes(api: Api, header: Header) -> Callable[[int], Hash32]:
+    """BLOCKHASH in (or on) this block; 0 for numbers that an override pretends to have passed."""
+    chain = api.backend.chain
+    parent = chain.header_by_hash(header.parent_hash) or header
+    block_hash = chain.block_hashes(parent)
+    return lambda number: block_hash(number) if number <= parent.number else ZERO_HASH
 
 
 def _run(function: Callable[..., Any], request: CallRequest, on: Surroundings) -> Any:
     """One of the functions of execution/calls.py, its refusals in geth's words. Raises RpcError."""
     try:
-        return function(request, on.view, on.header, on.spec, on.machine, on.chain_id, on.block_hash, on.gas_cap)
+        return function(
+            request, on.view, on.header, on.spec, on.machine, on.chain_id, on.block_hash, on.gas_cap, on.block
+        )
     except InvalidTransaction as error:
         raise refused(f"err: {geth_message(error)} (supplied gas {request.gas or on.gas_cap})") from error
     except ExecutionReverted as error:
@@ -92,22 +132,36 @@ def _run(function: Callable[..., Any], request: CallRequest, on: Surroundings) -
 
 
 @method("eth_call")
-async def eth_call(api: Api, request: CallRequest, block: BlockId = Tag.LATEST) -> str:
+async def eth_call(
+    api: Api,
+    request: CallRequest,
+    block: BlockId = Tag.LATEST,
+    state: StateOverrides | None = None,
+    changes: BlockOverrides | None = None,
+) -> str:
     """What the call returns. A revert is error 3 with its bytes."""
-    result = await api.lane.run(_run, call, request, _surroundings(api, block))
+    result = await api.lane.run(_run, call, request, surroundings(api, block, state, changes))
     return to_data(check_outcome(result.outcome))
 
 
 @method("eth_estimateGas")
-async def eth_estimate_gas(api: Api, request: CallRequest, block: BlockId = Tag.LATEST) -> str:
+async def eth_estimate_gas(
+    api: Api,
+    request: CallRequest,
+    block: BlockId = Tag.LATEST,
+    state: StateOverrides | None = None,
+    changes: BlockOverrides | None = None,
+) -> str:
     """A gas limit with which the transaction succeeds."""
-    return to_quantity(await api.lane.run(_run, estimate_gas, request, _surroundings(api, block)))
+    return to_quantity(await api.lane.run(_run, estimate_gas, request, surroundings(api, block, state, changes)))
 
 
 @method("eth_createAccessList")
-async def eth_create_access_list(api: Api, request: CallRequest, block: BlockId = Tag.LATEST) -> Json:
+async def eth_create_access_list(
+    api: Api, request: CallRequest, block: BlockId = Tag.LATEST, state: StateOverrides | None = None
+) -> Json:
     """The accounts and slots that the call touches, and the gas it uses with that list; ``error`` where it fails."""
-    result = await api.lane.run(_run, create_access_list, request, _surroundings(api, block))
+    result = await api.lane.run(_run, create_access_list, request, surroundings(api, block, state))
     told: Json = {
         "accessList": encoding.access_list(result.access_list),
         "gasUsed": to_quantity(result.gas_used),

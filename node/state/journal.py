@@ -11,7 +11,7 @@ Within a transaction it keeps what the EIPs define per transaction: warm sets (2
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from node.crypto.hashes import EMPTY_KECCAK, EMPTY_TRIE_ROOT, keccak256
@@ -281,6 +281,13 @@ class JournaledState:
             self._undo.append((created, address, _ABSENT))
             created[address] = True
         self._clear_storage(self._accounts[address])
+
+    def replace_storage(self, address: Address, slots: Mapping[int, int]) -> None:
+        """Only ``slots`` are there from now on. Touches. Not for code: no rule of Ethereum does this."""
+        self.touch(address)
+        self._clear_storage(self._accounts[address])
+        for slot, value in slots.items():
+            self.set_storage(address, slot, value)
 
     def is_created(self, address: Address) -> bool:
         """``mark_created`` was called in this transaction and not undone."""
