@@ -18,7 +18,8 @@ from node.execution.block_run import BlockHashes, BlockRun
 from node.execution.calls import CallRequest, run_call
 from node.execution.transaction import TransactionResult
 from node.primitives.scalars import Address, Hash32
-from node.state.commit import CommitResult, commit
+from node.state.commit import commit
+from node.state.diff import StateDiff
 from node.state.journal import JournaledState
 from node.state.view import StateView
 from node.trie.nodes import NodeSource
@@ -140,9 +141,9 @@ def intermediate_roots(replay: Replay, nodes: NodeSource) -> list[Hash32]:
     return roots
 
 
-def state_before(replay: Replay, index: int, nodes: NodeSource) -> CommitResult:
-    """The state that transaction ``index`` found, as a root with the trie nodes that are new."""
+def changes_before(replay: Replay, index: int) -> StateDiff:
+    """What the block has changed by the time transaction ``index`` starts."""
     run, journal = replay.start()
     for tx in replay.block.transactions[:index]:
         run.apply(tx)
-    return commit(replay.view.root, journal.diff(), nodes)
+    return journal.diff()

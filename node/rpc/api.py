@@ -18,6 +18,8 @@ class Api:
 
     backend: Backend
     lane: WorkLane
+    trace_lane: WorkLane
+    """For replays, which may take longer than calls."""
     blocks: BlockLookup
     fees: FeeOracle
     log_search: LogSearch
@@ -38,6 +40,7 @@ def make_api(backend: Backend) -> Api:
     return Api(
         backend=backend,
         lane=lane,
+        trace_lane=WorkLane(runtime.workers, runtime.clock, limits.trace_time_ms, limits.traces_queued_max),
         blocks=blocks,
         fees=FeeOracle(chain),
         log_search=LogSearch(chain, blocks, lane, limits),

@@ -211,6 +211,9 @@ class RpcLimits:
     """Of a whole batch; items beyond it are answered with -32002."""
     call_time_ms: int = 5_000
     """Of one eth_call, estimate or search."""
+    trace_time_ms: int = 25_000
+    """Of one trace; a tracer may be told to take less."""
+    traces_queued_max: int = 16
     calls_queued_max: int = 256
     """Long calls waiting for a worker."""
     gas_cap: int = 50_000_000

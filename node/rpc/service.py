@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from node.rpc import consensus, eth_blocks, eth_calls, eth_fees, eth_logs, eth_state, eth_transactions, net, txpool
+from node.rpc import (
+    consensus,
+    debug,
+    eth_blocks,
+    eth_calls,
+    eth_fees,
+    eth_logs,
+    eth_state,
+    eth_transactions,
+    net,
+    txpool,
+)
 from node.rpc.api import Api, make_api
 from node.rpc.backend import Backend
 from node.rpc.dispatch import Dispatcher
@@ -25,6 +36,7 @@ TABLES: Final = (
     net.METHODS,
     txpool.METHODS,
     consensus.METHODS,
+    debug.METHODS,
 )
 
 

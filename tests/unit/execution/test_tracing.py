@@ -13,8 +13,8 @@ from node.evm.tracers.catalogue import TracerError, make_tracer
 from node.evm.tracers.transaction_tracer import Budget, TraceAborted, TransactionTracer
 from node.execution.tracing import (
     Replay,
+    changes_before,
     intermediate_roots,
-    state_before,
     trace_block,
     trace_transaction,
     transaction_start,
@@ -303,7 +303,8 @@ def test_state_in_the_middle(world: World) -> None:
     built = world.build([to(CHILD), to(CHILD, sender=1)])
     roots = intermediate_roots(replay(world, built.block), world.nodes.get)
     assert roots[1] == built.block.header.state_root
-    assert state_before(replay(world, built.block), 1, world.nodes.get).root == roots[0]
+    changes = changes_before(replay(world, built.block), 1)
+    assert commit(world.head.state_root, changes, world.nodes.get).root == roots[0]
 
 
 def test_budget(world: World) -> None:
