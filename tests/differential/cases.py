@@ -9,6 +9,8 @@ A case of blocks (kind ``block``)::
 
     {"kind", "fork", "alloc", "genesis": {...}, "blocks": [{"attributes", "txs", "ommers", "withdrawals", "tamper"}]}
 
+and ``next``, ``begins`` where another fork begins at that block number.
+
 An answer is JSON, too; two answers to one case are the same or there is a difference.
 """
 

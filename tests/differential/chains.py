@@ -29,7 +29,7 @@ from node.types.blocks import Block, Header, Withdrawal
 from node.types.invalid import InvalidBlock, InvalidTransaction
 from node.types.receipts import EMPTY_BLOOM
 from node.types.transactions import Transaction
-from tests.differential.cases import CHAIN_ID, Answer, Case, account_json, from_hex, since, to_hex
+from tests.differential.cases import CHAIN_ID, FORKS, Answer, Case, account_json, age, from_hex, since, to_hex
 from tests.differential.node_answers import accounts_json, signed, spec_of
 from tests.differential.worlds import COINBASE, CONTRACTS, GAS_LIMIT, SENDERS, allocation, spoil, transaction
 
@@ -54,13 +54,19 @@ _LATER_FIELDS = (
 
 
 def chain_case(chance: random.Random, fork: str) -> Case:
-    """A chain of one to four blocks."""
-    alloc = allocation(chance, fork)
-    if since(fork, "Cancun"):
+    """A chain of one to four blocks; in one case of four the next fork begins on the way."""
+    case: Case = {"kind": "block", "fork": fork}
+    blocks_wanted = chance.choice((1, 2, 3, 4))
+    if chance.random() < 0.25 and fork != FORKS[-1]:
+        blocks_wanted = max(blocks_wanted, 2)
+        case |= {"next": FORKS[age(fork) + 1], "begins": chance.randrange(1, blocks_wanted + 1)}
+    youngest = fork_at(case, blocks_wanted)
+    alloc = allocation(chance, youngest)
+    if since(youngest, "Cancun"):
         alloc |= {
             address.lower(): account_json(0, 1, from_hex(told["code"])) for address, told in predeployed().items()
         }
-    if since(fork, "Prague"):
+    if since(youngest, "Prague"):
         alloc[to_hex(DEPOSIT_CONTRACT)] = account_json(0, 1, _ECHO_AS_DEPOSIT)
     gas_limit = chance.choice((5_000_000, GAS_LIMIT, GAS_LIMIT))
     genesis = {
@@ -74,10 +80,19 @@ def chain_case(chance: random.Random, fork: str) -> Case:
     used = dict.fromkeys(range(len(SENDERS)), 0)
     blocks: list[dict[str, Any]] = []
     time = _GENESIS_TIME
-    for number in range(1, chance.choice((1, 2, 3, 4)) + 1):
+    for number in range(1, blocks_wanted + 1):
         time += chance.choice((1, 5, 9, 10, 13, 20, 60, 2_000))
-        blocks.append(_block(chance, fork, alloc, used, number, time))
-    return {"kind": "block", "fork": fork, "alloc": alloc, "genesis": genesis, "blocks": blocks}
+        blocks.append(_block(chance, fork_at(case, number), alloc, used, number, time))
+        if "next" in case:  # the reference judges them, and the first gas limit, otherwise where rules change
+            blocks[-1]["ommers"] = []
+            blocks[-1]["tamper"].pop("gas_limit", None)
+    return {**case, "alloc": alloc, "genesis": genesis, "blocks": blocks}
+
+
+def fork_at(case: Case, number: int) -> str:
+    """The fork of a block by its number."""
+    fork: str = case["next"] if number >= case.get("begins", number + 1) else case["fork"]
+    return fork
 
 
 def _block(
@@ -218,11 +233,12 @@ def make(case: Case) -> Made:
     alloc = read_alloc(case["alloc"], "alloc")
     state = state_from_alloc(alloc)
     genesis = genesis_of(case, state.root)
-    spec = spec_of(case["fork"])
-    chain = ImportedChain(genesis, state, CHAIN_ID, lambda number, time, total: spec, Interpreter())
+    chain = ImportedChain(
+        genesis, state, CHAIN_ID, lambda number, time, total: spec_of(fork_at(case, number)), Interpreter()
+    )
     made = Made(genesis, alloc, chain=chain)
     for told in case["blocks"]:
-        block = _made_block(chain, case["fork"], told)
+        block = _made_block(chain, fork_at(case, chain.head.number + 1), told)
         raw = block.encode()
         made.raws.append(raw)
         try:
