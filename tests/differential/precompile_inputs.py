@@ -48,7 +48,7 @@ def precompile_input(chance: random.Random, fork: str) -> tuple[int, bytes, int]
     """A precompile, an input for it, and what we think a call costs."""
     known = numbers(fork)
     quick = [number for number in known if number not in _SLOW]
-    number = chance.choice(known if chance.random() < 0.06 else quick)
+    number = chance.choice(known if chance.random() < 0.12 else quick)
     data = _input(chance, number)
     if chance.random() < 0.15:
         data = _mistake(chance, data)

@@ -55,10 +55,13 @@ def allocation(chance: random.Random, fork: str) -> dict[str, Any]:
         alloc[sender] = account_json(10**21, chance.choice((0, 1, 7)))
     if chance.random() < 0.1:
         alloc[SENDERS[2]] = account_json(10**21, chance.choice((2**64 - 2, 2**64 - 1)))
+    if chance.random() < 0.08:
+        alloc[SENDERS[1]] = account_json(10**21, 1, operation(Opcode.SSTORE, 0, 1))
     for contract in (TARGET, *CONTRACTS):
         storage = {slot: chance.choice((0, 1, 2, 5, 2**255)) for slot in (0, 1, 2, 3, 9)}
         code = runtime_code(chance, fork, about)
-        alloc[contract] = account_json(chance.choice((0, 1, 1000, 10**18)), 1, code, storage)
+        nonce = 1 if chance.random() < 0.95 else chance.choice((2**64 - 2, 2**64 - 1))
+        alloc[contract] = account_json(chance.choice((0, 1, 1000, 10**18)), nonce, code, storage)
     alloc[DESTROYER] = account_json(11, 1, operation(Opcode.SELFDESTRUCT, chance.choice(about)), {1: 1})
     alloc[FAILING] = account_json(0, 1, program(operation(Opcode.SSTORE, 0, 1), 0xFE), {0: 1})
     echo = program(Opcode.CALLDATASIZE, push(0), push(0), Opcode.CALLDATACOPY, Opcode.CALLDATASIZE, push(0))
@@ -244,11 +247,13 @@ def _authorization(chance: random.Random, alloc: dict[str, Any]) -> dict[str, An
 
 def spoil(chance: random.Random, fork: str, tx: dict[str, Any]) -> None:
     """Make a mistake in a transaction; most of them are reasons to refuse it."""
-    mistakes = ["nonce", "nonce", "gas", "allowance", "funds", "initcode", "type", "s", "much"]
+    mistakes = ["nonce", "nonce", "gas", "allowance", "funds", "initcode", "type", "s", "much", "floor"]
     if tx["type"] != "0x0":
         mistakes += ["tip", "fee"]  # the specification does not compare the chain of a typed transaction
     elif tx["protected"]:
         mistakes.append("chain")
+    else:
+        mistakes.append("protected")
     if tx["type"] == "0x3":
         mistakes += ["version", "blobs", "none", "blob fee"] * 2
     if tx["type"] == "0x4":
@@ -272,6 +277,12 @@ def spoil(chance: random.Random, fork: str, tx: dict[str, Any]) -> None:
             tx["to"] = None
     elif mistake == "type":
         tx.update(type=to_hex(chance.choice((1, 2))), chainId="0x1", gasPrice="0x9", maxFeePerGas="0x9", accessList=[])
+    elif mistake == "floor":
+        size = chance.choice((100, 1_000))
+        tx["input"] = to_hex(bytes((1,)) * size)
+        tx["gas"] = to_hex(chance.choice((21_000 + 16 * size + 5_000, 21_000 + 40 * size - 1, 21_000 + 40 * size)))
+    elif mistake == "protected":
+        tx["protected"] = True
     elif mistake == "s":
         tx["highS"] = True
     elif mistake == "chain":
