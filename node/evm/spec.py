@@ -127,6 +127,8 @@ class Spec:
     requests: tuple[RequestSource, ...] = ()
     transaction_gas_limit_max: int | None = None
     """EIP-7825: 2**24 from Osaka."""
+    warm_at_start: tuple[Address, ...] | None = None
+    """Whom every transaction finds warm (EIP-2929): None for the precompiles, which only simulations move away."""
     block_rlp_size_max: int | None = None
     """Bytes (EIP-7934: 8 MiB from Osaka)."""
 

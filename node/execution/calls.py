@@ -142,7 +142,7 @@ def run_call(
     if tx.max_fee_per_gas == 0 and tx.max_priority_fee_per_gas == 0:
         # Nothing was offered, so nothing is asked: code sees a base fee of 0, as in geth.
         environment = replace(environment, base_fee_per_gas=0)
-    checked = _check_call(tx, request.sender, journal, environment, spec)
+    checked = check_call(tx, request.sender, journal, environment, spec)
     return apply_transaction(checked, journal, environment, spec, vm, tracer)
 
 
@@ -167,7 +167,7 @@ def _transaction(request: CallRequest, gas: int, journal: JournaledState, enviro
     )
 
 
-def _check_call(
+def check_call(
     tx: Transaction, sender: Address, journal: JournaledState, environment: BlockEnvironment, spec: Spec
 ) -> CheckedTransaction:
     """The checks that make sense for a call: not nonce, signature, sender's code or the transaction gas cap."""

@@ -68,4 +68,4 @@ def with_moved_precompiles(spec: Spec, overridden: Mapping[Address, Address | No
         if precompile is not None:
             del precompiles[address]
             changed = True
-    return spec.evolve(precompiles=precompiles) if changed else spec
+    return spec.evolve(precompiles=precompiles, warm_at_start=tuple(spec.precompiles)) if changed else spec

@@ -59,7 +59,7 @@ def apply_transaction(
     tx = checked.tx
     sender = checked.sender
     price = checked.effective_gas_price
-    journal.begin_transaction(warm=spec.precompiles)
+    journal.begin_transaction(warm=spec.precompiles if spec.warm_at_start is None else spec.warm_at_start)
     journal.sub_balance(sender, tx.gas_limit * price + checked.blob_gas * checked.blob_base_fee)
     journal.increment_nonce(sender)
     _warm_up(checked, journal, block, spec)
@@ -74,7 +74,8 @@ def apply_transaction(
     refund = min(journal.refund, used_before_refund // spec.gas.refund_quotient)
     gas_used = max(used_before_refund - refund, checked.floor_gas)
     journal.add_balance(sender, (tx.gas_limit - gas_used) * price)
-    journal.add_balance(block.coinbase, gas_used * (price - block.base_fee_per_gas))
+    # Only a call that nobody keeps may pay less than the base fee; then the coinbase has nothing.
+    journal.add_balance(block.coinbase, gas_used * max(0, price - block.base_fee_per_gas))
     logs = journal.logs
     journal.end_transaction(remove_empty=spec.removes_empty)
     created = tx.to is None and isinstance(outcome, Success)

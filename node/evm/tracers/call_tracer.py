@@ -15,6 +15,7 @@ from node.evm.message import CallKind, Message
 from node.evm.opcodes import Opcode
 from node.evm.outcome import Halt, HaltReason, Outcome, Revert
 from node.evm.revert_reason import revert_reason
+from node.evm.tracers.log_tracer import log_ahead
 from node.evm.tracers.transaction_tracer import Budget, TransactionStart
 from node.evm.tracers.words import failure
 from node.primitives.scalars import Address, word_to_address
@@ -107,23 +108,20 @@ class CallTracer:
                     "type": "SELFDESTRUCT",
                 }
         elif opcode <= _LOG4 and self._config.with_log:
-            self._see_log(frame, opcode - _LOG0)
+            self._see_log(frame, opcode)
 
-    def _see_log(self, frame: Frame, topics: int) -> None:
+    def _see_log(self, frame: Frame, opcode: int) -> None:
         """Remember the log until it is certain that the instruction went through."""
-        stack = frame.stack
-        if len(stack) < 2 + topics or (self._config.only_top_call and frame.message.depth > 0):
+        if self._config.only_top_call and frame.message.depth > 0:
             return
-        offset, size = stack[-1], stack[-2]
-        if size * frame.prices.log_data_byte > frame.gas:
-            return  # it cannot be paid
-        data = bytes(frame.memory[offset : offset + size]).ljust(size, b"\x00") if size else b""
-        self._pending_log = {
-            "address": _hex(frame.address),
-            "topics": [f"0x{stack[-3 - index]:064x}" for index in range(topics)],
-            "data": _hex(data),
-            "position": hex(len(self._open[-1].get("calls", ()))),
-        }
+        log = log_ahead(frame, opcode)
+        if log is not None:
+            self._pending_log = {
+                "address": _hex(log.address),
+                "topics": [_hex(topic) for topic in log.topics],
+                "data": _hex(log.data),
+                "position": hex(len(self._open[-1].get("calls", ()))),
+            }
 
     def _commit_log(self) -> None:
         log = self._pending_log
