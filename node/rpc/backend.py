@@ -31,6 +31,42 @@ class NewsFeed(Protocol):
         ...
 
 
+class PlannedFork(Protocol):
+    """A fork by time (forks/schedule.py)."""
+
+    @property
+    def timestamp(self) -> int:
+        """When it begins to rule, Unix seconds."""
+        ...
+
+    @property
+    def spec(self) -> Spec:
+        """Its rules."""
+        ...
+
+
+class ForkIdentity(Protocol):
+    """EIP-2124 (forks/schedule.py)."""
+
+    @property
+    def hash(self) -> bytes:
+        """4 bytes."""
+        ...
+
+
+class Forks(Protocol):
+    """When which rules begin (forks/schedule.py)."""
+
+    @property
+    def activations(self) -> Sequence[PlannedFork]:
+        """By time, in order."""
+        ...
+
+    def fork_id(self, genesis_hash: Hash32, genesis_timestamp: int, timestamp: int) -> ForkIdentity:
+        """What identifies the chain with a head of this time."""
+        ...
+
+
 class ChainReads(Protocol):
     """The chain's reads (chain/chain.py). Plain functions; safe to call from a worker thread."""
 
@@ -42,6 +78,11 @@ class ChainReads(Protocol):
     @property
     def genesis_hash(self) -> Hash32:
         """Hash of block 0."""
+        ...
+
+    @property
+    def schedule(self) -> Forks:
+        """Its forks."""
         ...
 
     @property

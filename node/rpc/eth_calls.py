@@ -117,7 +117,7 @@ def known_hashes(api: Api, header: Header) -> Callable[[int], Hash32]:
     return lambda number: block_hash(number) if number <= parent.number else ZERO_HASH
 
 
-def _run(function: Callable[..., Any], request: CallRequest, on: Surroundings) -> Any:
+def run_in_words(function: Callable[..., Any], request: CallRequest, on: Surroundings) -> Any:
     """One of the functions of execution/calls.py, its refusals in geth's words. Raises RpcError."""
     try:
         return function(
@@ -140,7 +140,7 @@ async def eth_call(
     changes: BlockOverrides | None = None,
 ) -> str:
     """What the call returns. A revert is error 3 with its bytes."""
-    result = await api.lane.run(_run, call, request, surroundings(api, block, state, changes))
+    result = await api.lane.run(run_in_words, call, request, surroundings(api, block, state, changes))
     return to_data(check_outcome(result.outcome))
 
 
@@ -153,7 +153,9 @@ async def eth_estimate_gas(
     changes: BlockOverrides | None = None,
 ) -> str:
     """A gas limit with which the transaction succeeds."""
-    return to_quantity(await api.lane.run(_run, estimate_gas, request, surroundings(api, block, state, changes)))
+    return to_quantity(
+        await api.lane.run(run_in_words, estimate_gas, request, surroundings(api, block, state, changes))
+    )
 
 
 @method("eth_createAccessList")
@@ -161,7 +163,7 @@ async def eth_create_access_list(
     api: Api, request: CallRequest, block: BlockId = Tag.LATEST, state: StateOverrides | None = None
 ) -> Json:
     """The accounts and slots that the call touches, and the gas it uses with that list; ``error`` where it fails."""
-    result = await api.lane.run(_run, create_access_list, request, surroundings(api, block, state))
+    result = await api.lane.run(run_in_words, create_access_list, request, surroundings(api, block, state))
     told: Json = {
         "accessList": encoding.access_list(result.access_list),
         "gasUsed": to_quantity(result.gas_used),

@@ -96,13 +96,16 @@ def _block(value: object) -> SimulatedBlock:
     return SimulatedBlock(
         overrides=read_block_overrides(changes),
         beacon_root=None if beacon_root is None else hash32(beacon_root),
-        withdrawals=()
-        if withdrawals is None
-        else tuple(_withdrawal(item) for item in items(withdrawals, "withdrawals", WITHDRAWALS_MAX)),
+        withdrawals=() if withdrawals is None else read_withdrawals(withdrawals),
         accounts=accounts.accounts,
         moves=accounts.moves,
         calls=() if calls is None else tuple(call_request(call) for call in items(calls, "calls", CALLS_MAX)),
     )
+
+
+def read_withdrawals(value: object) -> tuple[Withdrawal, ...]:
+    """A list of withdrawals. Raises ParameterError."""
+    return tuple(_withdrawal(item) for item in items(value, "withdrawals", WITHDRAWALS_MAX))
 
 
 def _withdrawal(value: object) -> Withdrawal:

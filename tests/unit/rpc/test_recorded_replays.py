@@ -32,7 +32,7 @@ from node.txpool.pool import PoolConfig, TxPool
 from node.types.blocks import block_from_parts, header_from_item
 
 FIXTURES: Final = Path(__file__).parents[4] / "shared" / "rpc-compat"
-JUDGED: Final = ("eth_simulateV1/", "debug_", "eth_createAccessList/", "eth_estimateGas/")
+JUDGED: Final = ("eth_simulateV1/", "debug_", "testing_", "eth_config/", "eth_createAccessList/", "eth_estimateGas/")
 pytestmark = pytest.mark.skipif(
     not FIXTURES.is_dir(), reason="the execution-apis fixtures are not beside this checkout"
 )
