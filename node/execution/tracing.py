@@ -50,28 +50,36 @@ def trace_transaction(replay: Replay, index: int, tracer: TransactionTracer) -> 
     """The trace of transaction ``index``; those before it run untraced."""
     run, journal = replay.start()
     transactions = replay.block.transactions
-    for tx in transactions[:index]:
-        run.apply(tx)
-    _traced(replay, run, journal, transactions[index], tracer)
+    logs = sum(len(run.apply(tx).logs) for tx in transactions[:index])
+    _traced(replay, run, journal, transactions[index], tracer, logs)
     return tracer.result()
 
 
 def trace_block(replay: Replay, make_tracer: Callable[[], TransactionTracer]) -> Iterator[tuple[Transaction, Any]]:
     """Every transaction with its trace, in order."""
     run, journal = replay.start()
+    logs = 0
     for tx in replay.block.transactions:
         tracer = make_tracer()
-        _traced(replay, run, journal, tx, tracer)
+        logs += len(_traced(replay, run, journal, tx, tracer, logs).logs)
         yield tx, tracer.result()
 
 
 def _traced(
-    replay: Replay, run: BlockRun, journal: JournaledState, tx: Transaction, tracer: TransactionTracer
+    replay: Replay, run: BlockRun, journal: JournaledState, tx: Transaction, tracer: TransactionTracer, logs_before: int
 ) -> TransactionResult:
     header, spec = replay.block.header, replay.spec
     tracer.begin(
         transaction_start(
-            journal, tx.sender, tx.to, tx.nonce, tx.gas_limit, header.coinbase, tx.authorization_list, spec
+            journal,
+            tx.sender,
+            tx.to,
+            tx.nonce,
+            tx.gas_limit,
+            header.coinbase,
+            tx.authorization_list,
+            spec,
+            logs_before,
         )
     )
     result = run.apply(tx, tracer)
@@ -116,6 +124,7 @@ def transaction_start(
     coinbase: Address,
     authorizations: tuple[Authorization, ...],
     spec: Spec,
+    first_log_index: int = 0,
 ) -> TransactionStart:
     """What a tracer is told before the transaction."""
     authorities = (authorization.authority() for authorization in authorizations)
@@ -128,6 +137,7 @@ def transaction_start(
         coinbase=coinbase,
         authorities=tuple(authority for authority in authorities if authority is not None),
         precompiles=spec.precompiles,
+        first_log_index=first_log_index,
     )
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NewType
 
-import orjson
-
 from node.crypto.hashes import EMPTY_TRIE_ROOT
 from node.evm.tracers.catalogue import TracerError, make_tracer
+from node.evm.tracers.nesting import writable
 from node.evm.tracers.transaction_tracer import Budget, TraceAborted, TransactionTracer
 from node.execution.calls import CallRequest, surroundings_of
 from node.execution.geth_words import geth_message
@@ -56,8 +55,6 @@ method = METHODS.method
 Json = dict[str, Any]
 
 STORAGE_RANGE_MAX: Final = 1_024
-PLAIN_DEPTH_MAX: Final = 48
-"""Calls within calls that are handed to the JSON writer as they are: its nesting is bounded."""
 
 
 # --- traces -------------------------------------------------------------------------------------
@@ -112,7 +109,7 @@ async def debug_trace_transaction(api: Api, transaction_hash: Hash32, config: Tr
     block, index = _located(api, transaction_hash)
     deadline = _deadline(api, config)
     replay, tracer = _replay(api, block, deadline), _tracer(config, deadline)
-    return _writable(await api.trace_lane.run(_in_words, trace_transaction, replay, index, tracer))
+    return writable(await api.trace_lane.run(_in_words, trace_transaction, replay, index, tracer))
 
 
 def _located(api: Api, transaction_hash: Hash32) -> tuple[Block, int]:
@@ -162,7 +159,7 @@ async def _trace_block(api: Api, block: Block, config: TraceConfig) -> list[Json
     _tracer(config, deadline)  # refused before anything runs
 
     def run() -> list[Json]:
-        return [{"txHash": to_data(tx.hash), "result": _writable(trace)} for tx, trace in trace_block(replay, make)]
+        return [{"txHash": to_data(tx.hash), "result": writable(trace)} for tx, trace in trace_block(replay, make)]
 
     traces: list[Json] = await api.trace_lane.run(_in_words, run)
     return traces
@@ -183,7 +180,7 @@ async def debug_trace_call(
         if found is None or config.transaction_index >= len(found.transactions):
             raise refused(f"transaction index {config.transaction_index} out of range")
         prior = (_replay(api, found, deadline), config.transaction_index)
-    return _writable(await api.trace_lane.run(_in_words, _trace_call, request, on, config, tracer, prior))
+    return writable(await api.trace_lane.run(_in_words, _trace_call, request, on, config, tracer, prior))
 
 
 def _trace_call(
@@ -202,27 +199,6 @@ def _trace_call(
             view = overridden(view, config.state.accounts)
     gas = on.gas_cap if request.gas is None else min(request.gas, on.gas_cap)
     return trace_call(request, gas, JournaledState(view), environment, on.spec, on.machine, tracer)
-
-
-def _writable(trace: Any) -> Any:
-    """Calls nested deeper than the JSON writer goes are written from the inside out."""
-    if not isinstance(trace, dict) or "calls" not in trace:
-        if isinstance(trace, dict):
-            return {name: _writable(value) if isinstance(value, dict) else value for name, value in trace.items()}
-        return trace
-    waiting: list[tuple[Json, int]] = [(trace, 0)]
-    deep: list[tuple[Json, int]] = []
-    while waiting:
-        call, depth = waiting.pop()
-        if depth and depth % PLAIN_DEPTH_MAX == 0:
-            deep.append((call, depth))
-        waiting.extend((child, depth + 1) for child in call.get("calls", ()))
-    deep.sort(key=lambda entry: entry[1])
-    for call, _ in reversed(deep):
-        call["calls"] = [orjson.Fragment(orjson.dumps(child)) for child in call.get("calls", ())]
-        if not call["calls"]:
-            del call["calls"]
-    return trace
 
 
 # --- state --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from node.evm.frame import Frame
 from node.evm.host import Host
 from node.evm.message import CallKind, Message
 from node.evm.opcodes import Opcode
-from node.evm.outcome import Halt, HaltReason, Outcome, Revert
+from node.evm.outcome import Halt, HaltReason, Outcome, Revert, Success
 from node.evm.revert_reason import revert_reason
 from node.evm.tracers.log_tracer import log_ahead
 from node.evm.tracers.transaction_tracer import Budget, TransactionStart
@@ -50,7 +50,13 @@ class CallTracer:
         """The calls that have not ended, the innermost last."""
         self._root: Json = {}
         self._gas_limit = 0
+        self._first_log_index = 0
+        self._logs: list[Json | None] = []
+        """All logs that still hold, in order; None for one that is not shown."""
+        self._marks: list[int] = []
+        """How many logs held when each open call began."""
         self._pending_log: Json | None = None
+        self._pending_is_shown = False
         self._pending_destruction: Json | None = None
         self._called: Address | None = None
 
@@ -59,12 +65,16 @@ class CallTracer:
         self._open = []
         self._root = {}
         self._gas_limit = start.gas_limit
+        self._first_log_index = start.first_log_index
+        self._logs = []
+        self._marks = []
         self._pending_log = None
         self._pending_destruction = None
 
     def enter(self, message: Message) -> None:
         """A call begins."""
         self._commit_log()
+        self._marks.append(len(self._logs))
         if self._config.only_top_call and message.depth > 0:
             return
         data = message.code if message.is_create else message.data
@@ -112,10 +122,9 @@ class CallTracer:
 
     def _see_log(self, frame: Frame, opcode: int) -> None:
         """Remember the log until it is certain that the instruction went through."""
-        if self._config.only_top_call and frame.message.depth > 0:
-            return
         log = log_ahead(frame, opcode)
         if log is not None:
+            self._pending_is_shown = not (self._config.only_top_call and frame.message.depth > 0)
             self._pending_log = {
                 "address": _hex(log.address),
                 "topics": [_hex(topic) for topic in log.topics],
@@ -127,7 +136,11 @@ class CallTracer:
         log = self._pending_log
         if log is not None:
             self._pending_log = None
+            if not self._pending_is_shown:
+                self._logs.append(None)
+                return
             self._budget.hold(_CALL_BYTES + len(log["data"]))
+            self._logs.append(log)
             self._open[-1].setdefault("logs", []).append(log)
 
     def fault(self, frame: Frame, opcode: int, halt: Halt) -> None:
@@ -143,6 +156,9 @@ class CallTracer:
             self._pending_destruction = None
             self._budget.hold(_CALL_BYTES)
             self._open[-1].setdefault("calls", []).append(destruction)
+        held = self._marks.pop()
+        if not isinstance(outcome, Success):
+            del self._logs[held:]
         if self._config.only_top_call and message.depth > 0:
             return
         call = self._open.pop()
@@ -171,10 +187,13 @@ class CallTracer:
                 call["revertReason"] = reason
 
     def end(self, gas_used: int, outcome: Outcome, host: Host) -> None:
-        """The receipt's gas; logs of what was undone are no logs."""
+        """The receipt's gas; logs of what was undone are no logs, and the others have their index in the block."""
         self._root["gasUsed"] = hex(gas_used)
         if self._config.with_log:
             _clear_failed_logs(self._root)
+            for index, log in enumerate(self._logs, self._first_log_index):
+                if log is not None:
+                    log["index"] = hex(index)
 
     def result(self) -> Json:
         """geth's object: the outermost call."""

@@ -72,6 +72,8 @@ class TransactionStart:
     authorities: tuple[Address, ...]
     """Who signed its EIP-7702 authorizations."""
     precompiles: Container[Address]
+    first_log_index: int = 0
+    """How many logs the transactions before it have left in the block."""
 
 
 class TransactionTracer(Tracer, Protocol):

@@ -37,7 +37,7 @@ from tests.unit.execution.world import (
 )
 
 IDENTITY = 4
-CALLER, CHILD, REVERTER, LOGGER, DESTROYED, BORROWER, RICH = (contract(index) for index in range(1, 8))
+CALLER, CHILD, REVERTER, LOGGER, DESTROYED, BORROWER, RICH, UNDONE, NOISY = (contract(index) for index in range(1, 10))
 REASON = bytes.fromhex("08c379a0") + (32).to_bytes(32, "big") + (4).to_bytes(32, "big") + b"nope".ljust(32, b"\x00")
 
 
@@ -61,6 +61,7 @@ CODES: dict[Address, bytes] = {
         operation(Opcode.LOG0, 0, 0),
     ),
     DESTROYED: operation(Opcode.SELFDESTRUCT, int.from_bytes(NOBODY, "big")),
+    UNDONE: program(operation(Opcode.LOG0, 0, 0), operation(Opcode.REVERT, 0, 0)),
     BORROWER: call_operation(Opcode.DELEGATECALL, CHILD),
     RICH: program(call_operation(Opcode.CALL, NOBODY, value=10**30), RETURN_TOP),
     CALLER: program(
@@ -89,11 +90,15 @@ TRACERS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+ACCOUNTS = {
+    **{address: GenesisAccount(nonce=1, code=code, balance=5) for address, code in CODES.items()},
+    CHILD: GenesisAccount(nonce=1, code=CODES[CHILD], storage={1: 9}),
+}
+
+
 @pytest.fixture(scope="module")
 def world() -> World:
-    accounts = {address: GenesisAccount(nonce=1, code=code, balance=5) for address, code in CODES.items()}
-    accounts[CHILD] = GenesisAccount(nonce=1, code=CODES[CHILD], storage={1: 9})
-    return World(accounts)
+    return World(ACCOUNTS)
 
 
 def tracer(name: str, **config: Any) -> TransactionTracer:
@@ -170,6 +175,25 @@ def test_call_tree_options(world: World) -> None:
         ("0x", [], "0x1"),
     ]
     assert call["logs"][0]["address"] == hexed(LOGGER)
+    assert [log["index"] for log in call["logs"]] == ["0x0", "0x1"]
+
+
+def test_logs_are_numbered_in_the_block(world: World) -> None:
+    """As receipts do it: what was undone has no number, and what is not shown keeps its own."""
+    noisy = program(
+        call_operation(Opcode.CALL, UNDONE), call_operation(Opcode.CALL, LOGGER), operation(Opcode.LOG0, 0, 0)
+    )
+    own = World({**ACCOUNTS, NOISY: GenesisAccount(nonce=1, code=noisy)})
+    transactions = [to(LOGGER), to(NOISY, nonce=1)]
+    receipts = own.build(transactions).result.receipts
+    assert [len(receipt.logs) for receipt in receipts] == [2, 3]
+    for only_top in (False, True):
+        call = traced(own, "callTracer", *transactions, withLog=True, onlyTopCall=only_top)
+        assert [log["index"] for log in call["logs"]] == ["0x4"]
+        if not only_top:
+            undone, logger = call["calls"]
+            assert "logs" not in undone
+            assert [log["index"] for log in logger["logs"]] == ["0x2", "0x3"]
 
 
 def test_failed_calls_have_no_logs(world: World) -> None:
