@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from node.evm.frame import Frame
 from node.evm.message import Message
 from node.evm.outcome import Halt, Outcome
+from node.evm.tracers.struct_log import REFUNDING
 from node.evm.tracers.words import failure, opcode_name
 
 
@@ -33,8 +34,8 @@ class StructLines:
         self._gas_limit = 0
 
     def enter(self, message: Message) -> None:
-        """The frame above has paid for the call."""
-        self.settle()
+        """The frame above has paid for the call; what a creation is given is no price."""
+        self.settle(message.gas if message.is_create else 0)
         if message.depth == 0:
             self._gas_limit = message.gas
 
@@ -74,11 +75,13 @@ class StructLines:
             line["error"] = error
         self._write(line)
 
-    def settle(self) -> None:
-        """Write the step that waits: its frame has paid."""
+    def settle(self, given: int = 0) -> None:
+        """Write the step that waits: its frame has paid, and beside it ``given`` gas to a creation."""
         last = self._last
         if last is not None:
-            last.line["gasCost"] = hex(last.gas - last.frame.gas)
+            last.line["gasCost"] = hex(last.gas - last.frame.gas - given)
+            if last.line["op"] in REFUNDING:
+                last.line["refund"] = getattr(last.frame.host, "refund", 0)
             self._write(last.line)
             self._last = None
 

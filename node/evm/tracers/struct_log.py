@@ -21,6 +21,8 @@ from node.primitives.scalars import Address
 
 _SLOAD: Final = int(Opcode.SLOAD)
 _SSTORE: Final = int(Opcode.SSTORE)
+REFUNDING: Final = (int(Opcode.SSTORE), int(Opcode.SELFDESTRUCT))
+"""Their refund counts with their price: geth shows it at the step itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class StructLog:
         self._storage: dict[Address, dict[str, str]] = {}
         self._line: dict[str, Any] | None = None
         self._frame: Frame | None = None
+        self._refund = 0
+        self._refunds = False
         self._gas_used = 0
         self._outcome: Outcome = Success(0, b"")
 
@@ -56,8 +60,8 @@ class StructLog:
         self._restart()
 
     def enter(self, message: Message) -> None:
-        """The frame above has paid."""
-        self._settle()
+        """The frame above has paid, and given a creation what it gets: that is no price."""
+        self._settle(message.gas if message.is_create else 0)
 
     def step(self, frame: Frame, opcode: int) -> None:
         """Write down what the instruction finds; its price comes later."""
@@ -82,9 +86,8 @@ class StructLog:
             line["memory"] = ["0x" + memory[start : start + 64] for start in range(0, len(memory), 64)]
         if not config.disable_storage and opcode in (_SLOAD, _SSTORE):
             self._show_storage(line, frame, opcode)
-        refund: int = getattr(frame.host, "refund", 0)
-        if refund:
-            line["refund"] = refund
+        self._refund = getattr(frame.host, "refund", 0)
+        self._refunds = opcode in REFUNDING
         self._line, self._frame = line, frame
 
     def _show_storage(self, line: dict[str, Any], frame: Frame, opcode: int) -> None:
@@ -108,11 +111,14 @@ class StructLog:
         """The frame's last step is paid."""
         self._settle()
 
-    def _settle(self) -> None:
+    def _settle(self, given: int = 0) -> None:
         line, frame = self._line, self._frame
         if line is None or frame is None:
             return
-        line["gasCost"] = line["gas"] - frame.gas
+        line["gasCost"] = line["gas"] - frame.gas - given
+        refund: int = getattr(frame.host, "refund", 0) if self._refunds else self._refund
+        if refund:
+            line["refund"] = refund
         encoded = orjson.dumps(line)
         self._budget.hold(len(encoded))
         self._size += len(encoded)

@@ -238,12 +238,18 @@ def test_struct_log(world: World) -> None:
     store = next(step for step in steps if step["op"] == "SSTORE")
     assert store["gasCost"] == 5_000
     assert store["stack"] == ["0x0", "0x1"]
+    assert store["refund"] == 4_800
     assert store["storage"] == {f"0x{1:064x}": f"0x{0:064x}"}
     after = steps[steps.index(store) + 1]
     assert after["refund"] == 4_800
     assert "storage" not in after
     assert steps[-1]["op"] == "RETURN"
     assert steps[-1]["gasCost"] == 0
+
+
+def test_a_creation_costs_without_what_it_is_given(world: World) -> None:
+    create = next(step for step in traced(world, "", to(CALLER))["structLogs"] if step["op"] == "CREATE")
+    assert create["gasCost"] == 32_000
 
 
 def test_struct_log_options(world: World) -> None:
