@@ -308,6 +308,28 @@ def test_prestate_shows_authorities(world: World) -> None:
     assert post[hexed(SENDERS[1])]["code"] == "0xef0100" + CHILD.hex()
 
 
+def test_prestate_shows_authorities_that_nobody_calls(world: World) -> None:
+    tx = set_code(0, authorization(1, CHILD), to=NOBODY, value=0)
+    difference = traced(world, "prestateTracer", tx, diffMode=True)
+    assert difference["pre"][hexed(SENDERS[1])] == {"balance": hex(10 * 10**18)}
+    assert difference["post"][hexed(SENDERS[1])]["nonce"] == 1
+
+
+def test_a_destroyed_account_has_no_state_after(world: World) -> None:
+    difference = traced(world, "prestateTracer", to(DESTROYED), diffMode=True)
+    assert difference["pre"][hexed(DESTROYED)]["balance"] == "0x5"
+    assert hexed(DESTROYED) not in difference["post"]
+    assert difference["post"][hexed(NOBODY)]["balance"] == "0x5"
+
+
+def test_a_refused_destruction_is_no_call(world: World) -> None:
+    static = program(call_operation(Opcode.STATICCALL, DESTROYED, gas=50_000))
+    own = World({**ACCOUNTS, NOISY: GenesisAccount(nonce=1, code=static)})
+    (child,) = traced(own, "callTracer", to(NOISY))["calls"]
+    assert child["error"] == "write protection"
+    assert "calls" not in child
+
+
 def test_selectors(world: World) -> None:
     counts = traced(world, "4byteTracer", to(CALLER, data=b"\x01\x02\x03\x04\x05"))
     assert counts == {"0x01020304-1": 1, "0x11223344-32": 1, "0x11223344-0": 1}
