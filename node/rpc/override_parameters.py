@@ -47,7 +47,8 @@ def state_overrides(value: object) -> StateOverrides:
             state=_optional(_slots, found, "state"),
             state_diff=_optional(_slots, found, "stateDiff"),
         )
-        moves[name] = _optional(address, found, "movePrecompileToAddress")
+        # the standard's text writes it with a capital, every client with a small letter
+        moves[name] = _either(address, found, "movePrecompileToAddress", "MovePrecompileToAddress")
     return StateOverrides(accounts, moves)
 
 

@@ -211,8 +211,9 @@ async def test_call_in_another_block(devnet: Any, opcode: str, changes: dict[str
 
 async def test_moved_precompile(devnet: Any) -> None:
     identity, moved = "0x" + "00" * 19 + "04", hexed(STORE)
-    state = {identity: {"movePrecompileToAddress": moved}}
-    assert await devnet.ask("eth_call", {"to": moved, "data": "0xabcd"}, "latest", state) == "0xabcd"
+    for name in ("MovePrecompileToAddress", "movePrecompileToAddress"):
+        state = {identity: {name: moved}}
+        assert await devnet.ask("eth_call", {"to": moved, "data": "0xabcd"}, "latest", state) == "0xabcd"
     assert await devnet.ask("eth_call", {"to": identity, "data": "0xabcd"}, "latest", state) == "0x"
     error = await devnet.error("eth_call", {}, "latest", {moved: {"movePrecompileToAddress": identity}})
     assert error["message"].endswith("is not a precompile")
