@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from node.evm.frame import Frame
 from node.evm.message import Message
 from node.evm.outcome import Halt, Outcome
-from node.evm.tracers.struct_log import REFUNDING
+from node.evm.tracers.struct_log import REFUNDING, step_price
 from node.evm.tracers.words import failure, opcode_name
 
 
@@ -79,7 +79,7 @@ class StructLines:
         """Write the step that waits: its frame has paid, and beside it ``given`` gas to a creation."""
         last = self._last
         if last is not None:
-            last.line["gasCost"] = hex(last.gas - last.frame.gas - given)
+            last.line["gasCost"] = hex(step_price(last.frame, last.line["op"], last.gas, given))
             if last.line["op"] in REFUNDING:
                 last.line["refund"] = getattr(last.frame.host, "refund", 0)
             self._write(last.line)

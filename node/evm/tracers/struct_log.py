@@ -17,12 +17,23 @@ from node.evm.opcodes import Opcode
 from node.evm.outcome import Halt, Outcome, Success
 from node.evm.tracers.transaction_tracer import Budget, TransactionStart
 from node.evm.tracers.words import failure, opcode_name
-from node.primitives.scalars import Address
+from node.primitives.scalars import U64_MAX, Address
 
 _SLOAD: Final = int(Opcode.SLOAD)
 _SSTORE: Final = int(Opcode.SSTORE)
 REFUNDING: Final = (int(Opcode.SSTORE), int(Opcode.SELFDESTRUCT))
 """Their refund counts with their price: geth shows it at the step itself."""
+
+
+def step_price(frame: Frame, opcode: int, gas_before: int, given: int) -> int:
+    """What a step has cost its frame, but for gas ``given`` to a creation.
+
+    Of one that no 64-bit gas could pay only the fixed part is told, as in geth, which stops reckoning there.
+    """
+    price = gas_before - frame.gas - given
+    if price > U64_MAX:
+        return frame.spec.instructions.dispatch[opcode][1]
+    return price
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +62,7 @@ class StructLog:
         self._line: dict[str, Any] | None = None
         self._frame: Frame | None = None
         self._refund = 0
-        self._refunds = False
+        self._opcode = 0
         self._gas_used = 0
         self._outcome: Outcome = Success(0, b"")
 
@@ -87,7 +98,7 @@ class StructLog:
         if not config.disable_storage and opcode in (_SLOAD, _SSTORE):
             self._show_storage(line, frame, opcode)
         self._refund = getattr(frame.host, "refund", 0)
-        self._refunds = opcode in REFUNDING
+        self._opcode = opcode
         self._line, self._frame = line, frame
 
     def _show_storage(self, line: dict[str, Any], frame: Frame, opcode: int) -> None:
@@ -115,8 +126,8 @@ class StructLog:
         line, frame = self._line, self._frame
         if line is None or frame is None:
             return
-        line["gasCost"] = line["gas"] - frame.gas - given
-        refund: int = getattr(frame.host, "refund", 0) if self._refunds else self._refund
+        line["gasCost"] = step_price(frame, self._opcode, line["gas"], given)
+        refund: int = getattr(frame.host, "refund", 0) if self._opcode in REFUNDING else self._refund
         if refund:
             line["refund"] = refund
         encoded = orjson.dumps(line)
