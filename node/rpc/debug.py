@@ -28,7 +28,7 @@ from node.primitives.scalars import Address, Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
 from node.rpc.call_parameters import call_request
-from node.rpc.errors import RpcError, invalid_params, refused
+from node.rpc.errors import RESOURCE_NOT_FOUND, RpcError, invalid_params, refused
 from node.rpc.eth_calls import Surroundings, TimedMachine, surroundings
 from node.rpc.methods import MethodTable
 from node.rpc.parameters import BlockHash, BlockId, BlockNumber, Tag, count
@@ -302,6 +302,13 @@ def get_raw_transaction(api: Api, transaction_hash: Hash32) -> str:
     except RpcError:
         return "0x"
     return to_data(block.transactions[index].encode())
+
+
+@method("debug_getRawBlockAccessList")
+def get_raw_block_access_list(api: Api, block: BlockId) -> str:
+    """EIP-7928. No fork here has blocks with one, so there is none to be had."""
+    _block(api, block)
+    raise RpcError(RESOURCE_NOT_FOUND, "block access list not found")
 
 
 @method("debug_getBadBlocks")

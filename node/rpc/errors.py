@@ -19,6 +19,8 @@ INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
 SERVER_ERROR: Final = -32000
 """Refused by the pool, by execution, or for want of a block: geth's catch-all."""
+RESOURCE_NOT_FOUND: Final = -32001
+"""EIP-1474."""
 TIMED_OUT: Final = -32002
 RESPONSE_TOO_LARGE: Final = -32003
 LIMIT_EXCEEDED: Final = -32005

@@ -92,6 +92,12 @@ def transaction_count_by_hash(api: Api, block_hash: Hash32) -> str | None:
     return None if found is None else to_quantity(len(found.transactions))
 
 
+@method("eth_getBlockAccessList")
+def get_block_access_list(api: Api, block: BlockId) -> None:
+    """EIP-7928. Null: no fork here has blocks with one."""
+    api.blocks.find(block)
+
+
 @method("eth_getUncleCountByBlockNumber")
 def uncle_count_by_number(api: Api, block: BlockNumber) -> str | None:
     """How many uncles a block has (0 since the Merge)."""

@@ -77,6 +77,7 @@ async def test_trace_block(devnet: Any, rpc: Any) -> None:
         ("debug_traceCall", [{"gas": "0x1"}, "latest", {}], -32000, "tracing failed: intrinsic gas too low"),
         ("debug_traceBlock", ["0xc0"], -32000, "could not decode block"),
         ("debug_getRawBlock", ["0x99"], -32000, "block not found"),
+        ("debug_getRawBlockAccessList", ["latest"], -32001, "block access list not found"),
     ],
 )
 async def test_refusals(devnet: Any, name: str, params: list[Any], code: int, words: str) -> None:
@@ -141,6 +142,7 @@ async def test_raw_bytes(devnet: Any, rpc: Any) -> None:
     assert await devnet.ask("debug_getRawReceipts", "0x1") == [hexed(receipt.encode())]
     assert await devnet.ask("debug_getRawTransaction", WORD + "01") == "0x"
     assert await devnet.ask("debug_getBadBlocks") == []
+    assert await devnet.ask("eth_getBlockAccessList", "latest") is None
 
 
 async def test_intermediate_roots(devnet: Any, rpc: Any) -> None:
