@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from node.primitives.scalars import ETHER, Address
+from node.rpc.backend import RpcLimits
 
 STORE = Address(bytes.fromhex("ea" * 20))
 NOBODY = "0x" + "99" * 20
@@ -90,11 +91,15 @@ async def test_withdrawals(devnet: Any) -> None:
     assert int(second["calls"][0]["returnData"], 16) == 2 * 10**9
 
 
-async def test_gas_of_all_calls_is_bounded(devnet: Any, rpc: Any) -> None:
-    limit = {"blockOverrides": {"gasLimit": hex(10**9)}}
-    loop = {"to": hexed(rpc.LOOPER), "gas": hex(40_000_000)}
-    error = await devnet.error("eth_simulateV1", {"blockStateCalls": [{**limit, "calls": [loop, loop, loop]}]})
+async def test_gas_of_all_calls_is_bounded(rpc: Any) -> None:
+    small = rpc.make_devnet(limits=RpcLimits(gas_cap=100_000))
+    loop = {"to": hexed(rpc.LOOPER), "gas": hex(60_000)}
+    (block,) = await simulated(small, {"calls": [loop, loop]})
+    assert [call["gasUsed"] for call in block["calls"]] == [hex(60_000), hex(40_000)]
+    error = await small.error("eth_simulateV1", {"blockStateCalls": [{"calls": [loop, loop, loop]}]}, "latest")
     assert error["code"] == -38013, "nothing is left for the third"
+    small.api.close()
+    small.backend.runtime.workers.close()
 
 
 @pytest.mark.parametrize(
