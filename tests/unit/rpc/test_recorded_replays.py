@@ -112,7 +112,8 @@ async def test_recorded_answers(rpc: Any) -> None:
             elif line.startswith("<< "):
                 judged += 1
                 answer, recorded = json.loads(await dispatcher.call(asked)), json.loads(line[3:])
-                by_form = for_form_only and "result" in answer
+                # traces are recorded for their form; step for step they are the same, too
+                by_form = for_form_only and "result" in answer and not short.startswith("debug_trace")
                 right = by_form or _without_words(answer) == _without_words(recorded)
                 if not right:
                     wrong.append(f"{short}: {str(answer)[:200]}")
