@@ -12,7 +12,10 @@ from node.evm.outcome import Halt, HaltReason, Outcome, Revert
 REVERTED: Final = "execution reverted"
 _NUMBERS: Final = re.compile(r"0x[0-9a-f]+|\d+")
 _CODE_DEPOSIT: Final = "contract creation code storage out of gas"
-_NAMES: Final = {int(opcode): opcode.name for opcode in Opcode}
+_NAMES: Final = {
+    **{int(opcode): opcode.name for opcode in Opcode},
+    int(Opcode.PREVRANDAO): "DIFFICULTY",  # geth's traces kept the name from before the Merge
+}
 
 
 def opcode_name(opcode: int) -> str:

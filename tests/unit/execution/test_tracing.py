@@ -247,6 +247,28 @@ def test_struct_log(world: World) -> None:
     assert steps[-1]["gasCost"] == 0
 
 
+def test_names_are_geths(world: World) -> None:
+    own = World({NOISY: GenesisAccount(nonce=1, code=program(Opcode.PREVRANDAO, Opcode.PUSH0, 0x0C))})
+    steps = traced(own, "", to(NOISY))["structLogs"]
+    assert [step["op"] for step in steps] == ["DIFFICULTY", "PUSH0", "opcode 0xc not defined"]
+    assert steps[-1]["error"] == "invalid opcode: opcode 0xc not defined"
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (program(Opcode.ADD), "stack underflow (0 <=> 2)"),
+        (program(*[Opcode.PUSH0] * 1025), "stack limit reached 1024 (1024)"),
+        (program(Opcode.INVALID), "invalid opcode: INVALID"),
+        (program(push(1), Opcode.JUMP), "invalid jump destination"),
+        (operation(Opcode.RETURNDATACOPY, 0, 0, 1), "return data out of bounds"),
+    ],
+)
+def test_failures_are_in_geths_words(code: bytes, words: str) -> None:
+    own = World({NOISY: GenesisAccount(nonce=1, code=code)})
+    assert traced(own, "callTracer", to(NOISY))["error"] == words
+
+
 def test_a_creation_costs_without_what_it_is_given(world: World) -> None:
     create = next(step for step in traced(world, "", to(CALLER))["structLogs"] if step["op"] == "CREATE")
     assert create["gasCost"] == 32_000
