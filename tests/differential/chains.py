@@ -350,7 +350,7 @@ def _tampered(block: Block, tamper: dict[str, Any], skipped: list[Transaction]) 
             block = replace(block, transactions=(*block.transactions[1::-1], *block.transactions[2:]))
             changes = {"transactions_root": transactions_root(block)}
         elif isinstance(value, int):
-            changes = {name: max(0, getattr(block.header, name) + value)}
+            changes = {name: max(0, (getattr(block.header, name) or 0) + value)}
         else:
             changes = {name: from_hex(value)}
         block = replace(block, header=replace(block.header, **changes, _hash=[]))
