@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+THREADS: Final = 3
+"""RPC takes at most two of them, one for calls and one for replays: blocks find one free."""
 
 
 class Workers(Protocol):
@@ -26,7 +30,7 @@ class Workers(Protocol):
 class ThreadWorkers:
     """A few threads. Pure Python work shares the GIL, so the loop stays responsive rather than faster."""
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int = THREADS) -> None:
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="worker")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

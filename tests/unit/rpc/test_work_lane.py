@@ -99,3 +99,20 @@ async def test_an_endless_call_does_not_hold_up_the_loop(rpc: Any) -> None:
     told = await looping
     assert told["error"]["message"] in ("out of gas", "execution aborted (timeout = 0.1s)")
     devnet.backend.runtime.workers.close()
+
+
+async def test_the_lanes_leave_a_worker_for_blocks(devnet: Any) -> None:
+    """A call and a replay that do not end: whoever executes blocks still gets a thread."""
+    workers = ThreadWorkers()
+    clock = SystemClock()
+    released = threading.Event()
+    lanes = [WorkLane(workers, clock, 10_000, 4) for _ in ("calls", "replays")]
+    stuck = [asyncio.create_task(lane.run(released.wait)) for lane in lanes]
+    try:
+        async with asyncio.timeout(5):
+            assert await workers.run(lambda: "block") == "block"
+    finally:
+        released.set()
+        await asyncio.gather(*stuck)
+        workers.close()
+    assert devnet.api.lane is not devnet.api.trace_lane
