@@ -106,9 +106,17 @@ async def test_the_lanes_leave_a_worker_for_blocks(devnet: Any) -> None:
     workers = ThreadWorkers()
     clock = SystemClock()
     released = threading.Event()
+    running: list[None] = []
+
+    def endless() -> None:
+        running.append(None)
+        released.wait()
+
     lanes = [WorkLane(workers, clock, 10_000, 4) for _ in ("calls", "replays")]
-    stuck = [asyncio.create_task(lane.run(released.wait)) for lane in lanes]
+    stuck = [asyncio.create_task(lane.run(endless)) for lane in lanes]
     try:
+        while len(running) < len(lanes):
+            await asyncio.sleep(0)
         async with asyncio.timeout(5):
             assert await workers.run(lambda: "block") == "block"
     finally:
