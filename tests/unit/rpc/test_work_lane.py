@@ -106,17 +106,17 @@ async def test_the_lanes_leave_a_worker_for_blocks(devnet: Any) -> None:
     workers = ThreadWorkers()
     clock = SystemClock()
     released = threading.Event()
-    running: list[None] = []
+    loop = asyncio.get_running_loop()
 
-    def endless() -> None:
-        running.append(None)
+    def endless(running: asyncio.Event) -> None:
+        loop.call_soon_threadsafe(running.set)
         released.wait()
 
-    lanes = [WorkLane(workers, clock, 10_000, 4) for _ in ("calls", "replays")]
-    stuck = [asyncio.create_task(lane.run(endless)) for lane in lanes]
+    lanes = [(WorkLane(workers, clock, 10_000, 4), asyncio.Event()) for _ in ("calls", "replays")]
+    stuck = [asyncio.create_task(lane.run(endless, running)) for lane, running in lanes]
     try:
-        while len(running) < len(lanes):
-            await asyncio.sleep(0)
+        for _, running in lanes:
+            await running.wait()
         async with asyncio.timeout(5):
             assert await workers.run(lambda: "block") == "block"
     finally:
