@@ -1,4 +1,4 @@
-"""One node process: ``python -m node --config node.toml``.
+"""One node process: ``python -m node --config node.toml``; or ``--datadir DIR``: an imported chain, without peers.
 
 Prints one line on standard output when it serves; logs go to standard error. Exit codes: 0 stopped by a signal,
 1 failure, 2 unusable configuration, 5 port or directory busy.
@@ -11,20 +11,22 @@ import asyncio
 import gc
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from node.chain.chain import WrongGenesis
 from node.chain.genesis import Genesis, GenesisError, parse_genesis
 from node.chain.store import CorruptDatabase
 from node.config import ConfigError, NodeConfig, load_config
+from node.datadir import ChainServer, DataDir
 from node.keys import KeyFileError, read_key, write_key
 from node.node import VERSION, Node
-from node.rpc.server import PortBusy
+from node.rpc.server import PortBusy, ServerConfig
 from node.runtime.runtime import Runtime, system_runtime
 from node.storage.database import DatabaseError, DatabaseLocked
 from node.storage.lmdb_database import LmdbDatabase
-from node.telemetry.logs import Log
+from node.telemetry.logs import LEVELS, Log
 
 OK: Final = 0
 FAILED: Final = 1
@@ -35,12 +37,42 @@ GC_THRESHOLD: Final = 20_000
 """Young objects before a collection; blocks make many short-lived ones that reference counting frees anyway."""
 
 
+class Service(Protocol):
+    """What runs until it is told to stop: a node, or an imported chain over HTTP."""
+
+    async def start(self) -> None:
+        """Raises OSError (PortBusy for HTTP) when an address is taken."""
+        ...
+
+    async def wait_failed(self) -> None:
+        """Returns or raises when it has stopped by itself."""
+        ...
+
+    async def stop(self) -> None:
+        """Idempotent."""
+        ...
+
+    def ready_line(self) -> str:
+        """What standard output is told once it serves."""
+        ...
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m node", description="Run one evmesh node.")
-    parser.add_argument("--config", type=Path, required=True, help="the node's TOML file")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", type=Path, help="the node's TOML file")
+    what.add_argument("--datadir", type=Path, help="serve the chain that evmesh import put there, without peers")
+    parser.add_argument("--http-host", default="127.0.0.1", help="with --datadir (default: %(default)s)")
+    parser.add_argument("--http-port", type=int, default=8545, help="with --datadir (default: %(default)s; 0: any)")
+    parser.add_argument("--log-level", choices=LEVELS, default="info", help="with --datadir (default: %(default)s)")
     parser.add_argument("--version", action="version", version=VERSION)
-    return run(parser.parse_args(arguments).config)
+    options = parser.parse_args(arguments)
+    if options.config is not None:
+        return run(options.config)
+    if not 0 <= options.http_port <= 65535:
+        return _refused(f"--http-port: {options.http_port} is no port", UNUSABLE)
+    return run_datadir(options.datadir, options.http_host, options.http_port, options.log_level)
 
 
 def run(config_path: Path) -> int:
@@ -55,9 +87,33 @@ def run(config_path: Path) -> int:
         validator_key = read_key(Path(validator_file)) if validator_file else None
     except (ConfigError, GenesisError, KeyFileError) as error:
         return _refused(str(error), UNUSABLE)
+
+    def service() -> Service:
+        database = LmdbDatabase(Path(config.node.data_dir) / "db")
+        try:
+            return Node(config, genesis, runtime, database, log, node_key, validator_key)
+        except BaseException:
+            database.close()
+            raise
+
+    return _carry_on(service, runtime, log)
+
+
+def run_datadir(directory: Path, host: str, port: int, log_level: str) -> int:
+    """Serve the chain of ``directory`` until a signal stops it. Returns the exit code."""
+    runtime = system_runtime()
+    log = Log(runtime.clock, "archive", log_level, "text")
+
+    def service() -> Service:
+        return ChainServer(DataDir.existing(directory, runtime, log), VERSION, ServerConfig(host=host, port=port))
+
+    return _carry_on(service, runtime, log)
+
+
+def _carry_on(make: Callable[[], Service], runtime: Runtime, log: Log) -> int:
     try:
-        return asyncio.run(_serve(config, genesis, runtime, log, node_key, validator_key))
-    except (ConfigError, WrongGenesis) as error:
+        return asyncio.run(_serve(make, runtime, log))
+    except (ConfigError, GenesisError, WrongGenesis) as error:
         return _refused(str(error), UNUSABLE)
     except (DatabaseLocked, PortBusy) as error:
         return _refused(str(error), BUSY)
@@ -89,32 +145,27 @@ def load_node_key(config: NodeConfig, runtime: Runtime) -> bytes:
     return read_key(path)
 
 
-async def _serve(
-    config: NodeConfig,
-    genesis: Genesis,
-    runtime: Runtime,
-    log: Log,
-    node_key: bytes,
-    validator_key: bytes | None,
-) -> int:
+async def _serve(make: Callable[[], Service], runtime: Runtime, log: Log) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    database = LmdbDatabase(Path(config.node.data_dir) / "db")
     try:
-        node = Node(config, genesis, runtime, database, log, node_key, validator_key)
-        await node.start()
+        service = make()
     except BaseException:
         runtime.workers.close()
-        database.close()
+        raise
+    try:
+        await service.start()
+    except BaseException:
+        await service.stop()
         raise
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD, 20, 50)
-    print(f"ready http={node.rpc.url} p2p={node.switch.listen_address} id={node.switch.node_id.hex()}", flush=True)
-    log.info("serving", http=node.rpc.url, p2p=node.switch.listen_address, head=node.head.number)
-    failed = loop.create_task(node.wait_failed())
+    print(service.ready_line(), flush=True)
+    log.info("serving", where=service.ready_line())
+    failed = loop.create_task(service.wait_failed())
     stopped = loop.create_task(stop.wait())
     try:
         await _first(failed, stopped)
@@ -129,7 +180,7 @@ async def _serve(
     finally:
         stopped.cancel()
         failed.cancel()
-        await node.stop()
+        await service.stop()
 
 
 async def _first(*tasks: asyncio.Task[object]) -> None:

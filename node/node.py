@@ -20,10 +20,10 @@ from node.consensus.driver import ConsensusDriver, ProposerSettings
 from node.consensus.engine import Engine
 from node.consensus.validators import Validator, ValidatorSet
 from node.evm.interpreter import Interpreter
-from node.execution.fees import base_fee, blob_base_fee, excess_blob_gas
 from node.p2p.identity import Identity
 from node.p2p.peer_set import P2PConfig
 from node.p2p.switch import Switch
+from node.pool_follows import follow_head
 from node.primitives.hexadecimal import HexError, from_data
 from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.protocols import status
@@ -38,7 +38,7 @@ from node.runtime.task_scope import TaskScope
 from node.storage.database import Database
 from node.telemetry.logs import Log
 from node.telemetry.metrics import Metrics
-from node.txpool.pool import NextBlock, PoolConfig, TxPool
+from node.txpool.pool import PoolConfig, TxPool
 from node.types.blocks import Header
 
 VERSION: Final = "0.1.0"
@@ -98,7 +98,7 @@ class Node:
         self._sync: Sync | None = None
         self.driver = self._build_consensus(genesis, validator_key, wrap_engine)
         self.chain.feed.subscribe(self._on_news)
-        self._follow_head(NewHead(self.chain.head, (), ()))
+        follow_head(self.pool, self.chain, NewHead(self.chain.head, (), ()))
         self.pool.on_added.append(lambda tx, local: self.driver.pool_has_work())
         metrics = Metrics()
         self.rpc = RpcService(
@@ -210,29 +210,16 @@ class Node:
 
     def _on_news(self, news: News) -> None:
         if isinstance(news, NewHead):
-            self._follow_head(news)
-
-    def _follow_head(self, news: NewHead) -> None:
-        header = news.header
-        spec = self.chain.next_spec(header, header.timestamp + 1)
-        excess = excess_blob_gas(header, spec)
-        self.pool.on_new_head(
-            self.chain.view_at(header),
-            spec,
-            NextBlock(
-                base_fee=base_fee(header),
-                gas_limit=header.gas_limit,
-                blob_base_fee=0 if excess is None or spec.blobs is None else blob_base_fee(excess, spec.blobs),
-            ),
-            included=(tx for block in news.added for tx in block.transactions),
-            reverted=(tx for block in reversed(news.removed) for tx in block.transactions),
-            changed=news.changed,
-        )
+            follow_head(self.pool, self.chain, news)
 
     def _health(self) -> str | None:
         if self._task is None:
             return "starting"
         return "stopping" if self._stopping.is_set() or self._task.done() else None
+
+    def ready_line(self) -> str:
+        """Where it serves, for standard output."""
+        return f"ready http={self.rpc.url} p2p={self.switch.listen_address} id={self.switch.node_id.hex()}"
 
     @property
     def head(self) -> Header:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -34,6 +35,8 @@ _COMMANDS: Final = {
     "blocktest": ("vectors", "Run official blockchain tests."),
     "t8n": ("evm_tool", "Make a block out of accounts and transactions (geth's evm t8n)."),
     "evm": ("evm_tool", "geth's evm tool: run, t8n, statetest, blocktest."),
+    "import": ("chainfile", "Import a chain file, every block validated in full."),
+    "export": ("chainfile", "Write a chain to a file."),
     "doctor": ("setup", "Check that this machine can run a network."),
     "provision": ("setup", "Write configuration for containers."),
     "completion": ("setup", "Print the shell's completion script."),
@@ -58,7 +61,7 @@ class LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"network.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name + "_" if iskeyword(cmd_name) else cmd_name)
         return command
 
     def resolve_command(

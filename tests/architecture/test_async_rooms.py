@@ -18,6 +18,7 @@ ASYNC_PLACES = (
     "node.chain.chain",
     "node.consensus.driver",
     "node.node",
+    "node.datadir",
     "node.__main__",
 )
 

@@ -81,6 +81,7 @@ WITH_OMMERS = replace(PARENT, ommers_hash=Hash32(bytes(32)), _hash=[])
         (PARENT, 19, homestead.SPEC.difficulty, 2_048_000),
         (PARENT, 20, homestead.SPEC.difficulty, 2_047_000),
         (PARENT, 100_000, homestead.SPEC.difficulty, 2_048_000 - 99_000),
+        (PARENT, 100_000, byzantium.SPEC.difficulty, 2_048_000 - 99_000),
         (PARENT, 8, byzantium.SPEC.difficulty, 2_049_000),
         (PARENT, 9, byzantium.SPEC.difficulty, 2_048_000),
         (WITH_OMMERS, 8, byzantium.SPEC.difficulty, 2_050_000),
