@@ -149,7 +149,10 @@ async def import_blocks(chain: Chain, path: Path, progress: Progress = lambda nu
 
 
 def _shown(value: object) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+    """Hashes whole, blooms cut."""
+    if not isinstance(value, bytes):
+        return str(value)
+    return "0x" + value.hex() if len(value) <= 32 else f"0x{value[:16].hex()}… ({len(value)} bytes)"
 
 
 def export_blocks(

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from node.chain.chain import WrongGenesis
-from node.chain.genesis import Genesis, GenesisError, parse_genesis
+from node.chain.genesis import Genesis, GenesisError
 from node.chain.store import CorruptDatabase
 from node.config import ConfigError, NodeConfig, load_config
-from node.datadir import ChainServer, DataDir
+from node.datadir import ChainServer, DataDir, read_genesis
 from node.keys import KeyFileError, read_key, write_key
 from node.node import VERSION, Node
 from node.rpc.server import PortBusy, ServerConfig
@@ -123,15 +123,7 @@ def _carry_on(make: Callable[[], Service], runtime: Runtime, log: Log) -> int:
 
 def load_genesis(config: NodeConfig) -> Genesis:
     """The genesis file that the configuration names. Raises GenesisError."""
-    path = Path(config.node.genesis)
-    try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise GenesisError(f"cannot read genesis file {path}: {error.strerror}") from None
-    try:
-        return parse_genesis(text)
-    except GenesisError as error:
-        raise GenesisError(f"{path}: {error}") from None
+    return read_genesis(Path(config.node.genesis))[1]
 
 
 def load_node_key(config: NodeConfig, runtime: Runtime) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from node.chain.chain import Chain
 from node.chain.feed import NewHead, News
-from node.chain.genesis import Genesis, GenesisError, parse_genesis
+from node.chain.genesis import GENESIS_BYTES_MAX, Genesis, GenesisError, parse_genesis
 from node.evm.interpreter import Interpreter
 from node.pool_follows import follow_head
 from node.rpc.backend import Backend
@@ -36,7 +36,8 @@ NAME: Final = "archive"
 def read_genesis(path: Path) -> tuple[bytes, Genesis]:
     """A genesis file, as bytes and as what they say. Raises GenesisError naming the file."""
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(GENESIS_BYTES_MAX + 1)  # a file may have no end
     except OSError as error:
         raise GenesisError(f"{path}: cannot be read: {error.strerror}") from None
     try:

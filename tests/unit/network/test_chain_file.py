@@ -138,7 +138,7 @@ def test_in_and_out_again(made, tmp_path, capsys) -> None:
     assert [block.withdrawals is not None for block in blocks] == [False] * 7 + [True]
 
     assert [spec for _, spec in rules_of(target)] == [
-        *["Homestead"] * 2,
+        *["Tangerine Whistle"] * 2,
         "Byzantium",
         "Berlin",
         *["London"] * 2,
