@@ -8,95 +8,86 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import pairwise
 from typing import Any, Final
 
 from node.evm.spec import BlobRules, Spec
-from node.forks import (
-    arrow_glacier,
-    berlin,
-    bpo1,
-    bpo2,
-    byzantium,
-    cancun,
-    constantinople,
-    frontier,
-    gray_glacier,
-    homestead,
-    istanbul,
-    london,
-    muir_glacier,
-    osaka,
-    paris,
-    petersburg,
-    prague,
-    shanghai,
-    spurious_dragon,
-    tangerine_whistle,
-)
 from node.primitives.hexadecimal import HexError, from_data
 from node.primitives.scalars import U64_MAX, Address, Hash32
 
-SPECS_BY_NAME: Final[Mapping[str, Spec]] = {
-    module.SPEC.name: module.SPEC
-    for module in (
-        frontier,
-        homestead,
-        tangerine_whistle,
-        spurious_dragon,
-        byzantium,
-        constantinople,
-        petersburg,
-        istanbul,
-        muir_glacier,
-        berlin,
-        london,
-        arrow_glacier,
-        gray_glacier,
-        paris,
-        shanghai,
-        cancun,
-        prague,
-        osaka,
-        bpo1,
-        bpo2,
-    )
-}
+FORKS: Final = (
+    "frontier",
+    "homestead",
+    "tangerine_whistle",
+    "spurious_dragon",
+    "byzantium",
+    "constantinople",
+    "petersburg",
+    "istanbul",
+    "muir_glacier",
+    "berlin",
+    "london",
+    "arrow_glacier",
+    "gray_glacier",
+    "paris",
+    "shanghai",
+    "cancun",
+    "prague",
+    "osaka",
+    "bpo1",
+    "bpo2",
+)
+"""Every fork, oldest first: the modules of this folder that hold a ``SPEC``. A new fork is one line here."""
+
+_SPECS: Final[Mapping[str, Spec]] = {name: import_module(f"{__package__}.{name}").SPEC for name in FORKS}
+
+SPECS_BY_NAME: Final[Mapping[str, Spec]] = {spec.name: spec for spec in _SPECS.values()}
 """Every fork, oldest first."""
 
+_OLDEST: Final = _SPECS["frontier"]
+_MERGED: Final = _SPECS["paris"]
+
 NUMBERED_FORKS: Final[Mapping[str, Spec]] = {
-    "homesteadBlock": homestead.SPEC,
-    "daoForkBlock": homestead.SPEC,
-    "eip150Block": tangerine_whistle.SPEC,
-    "eip155Block": spurious_dragon.SPEC,
-    "eip158Block": spurious_dragon.SPEC,
-    "byzantiumBlock": byzantium.SPEC,
-    "constantinopleBlock": constantinople.SPEC,
-    "petersburgBlock": petersburg.SPEC,
-    "istanbulBlock": istanbul.SPEC,
-    "muirGlacierBlock": muir_glacier.SPEC,
-    "berlinBlock": berlin.SPEC,
-    "londonBlock": london.SPEC,
-    "arrowGlacierBlock": arrow_glacier.SPEC,
-    "grayGlacierBlock": gray_glacier.SPEC,
-    "mergeNetsplitBlock": paris.SPEC,
+    "homesteadBlock": _SPECS["homestead"],
+    "daoForkBlock": _SPECS["homestead"],
+    "eip150Block": _SPECS["tangerine_whistle"],
+    "eip155Block": _SPECS["spurious_dragon"],
+    "eip158Block": _SPECS["spurious_dragon"],
+    "byzantiumBlock": _SPECS["byzantium"],
+    "constantinopleBlock": _SPECS["constantinople"],
+    "petersburgBlock": _SPECS["petersburg"],
+    "istanbulBlock": _SPECS["istanbul"],
+    "muirGlacierBlock": _SPECS["muir_glacier"],
+    "berlinBlock": _SPECS["berlin"],
+    "londonBlock": _SPECS["london"],
+    "arrowGlacierBlock": _SPECS["arrow_glacier"],
+    "grayGlacierBlock": _SPECS["gray_glacier"],
+    "mergeNetsplitBlock": _SPECS["paris"],
 }
 """Forks by block number, in their order, as config spells them, with the rules from that block on."""
 
 MAY_BE_ABSENT: Final = ("daoForkBlock", "muirGlacierBlock", "arrowGlacierBlock", "grayGlacierBlock")
 """Forks by number that a chain may leave out though a later one is set: they change nothing that the EVM sees."""
 
-TIMED_FORKS: Final = ("shanghai", "cancun", "prague", "osaka", "bpo1", "bpo2", "bpo3", "bpo4", "bpo5")
+BLOB_ONLY: Final = ("bpo1", "bpo2", "bpo3", "bpo4", "bpo5")
+"""Forks that change blob parameters alone, so each may be left out (EIP-7892). Those without a module have no
+parameters of their own: the chain's ``blobSchedule`` must give them."""
+
+
+def _timed_forks() -> tuple[str, ...]:
+    merged = FORKS[FORKS.index("paris") + 1 :]
+    behind = 1 + max(merged.index(name) for name in BLOB_ONLY if name in merged)
+    return (*merged[:behind], *(name for name in BLOB_ONLY if name not in merged), *merged[behind:])
+
+
+TIMED_FORKS: Final = _timed_forks()
 """Forks by time, in their order, as config spells them; the key is this and ``Time``."""
 
-BLOB_ONLY: Final = ("bpo1", "bpo2", "bpo3", "bpo4", "bpo5")
-"""Forks that change blob parameters alone, so each may be left out (EIP-7892)."""
-
-BLOB_SCHEDULE_NAMES: Final = (*TIMED_FORKS[1:], "amsterdam")
+BLOB_SCHEDULE_NAMES: Final = tuple(dict.fromkeys((*TIMED_FORKS[1:], "amsterdam")))
 
 MERGE_KEY: Final = "mergeNetsplitBlock"
 
-_SPECS: Final[Mapping[str, Spec]] = {name.lower(): spec for name, spec in SPECS_BY_NAME.items()}
 _BLOB_KEYS: Final = ("target", "max", "baseFeeUpdateFraction")
 
 
@@ -161,7 +152,7 @@ class ForkSchedule:
         overrides = _blob_schedule(config.get("blobSchedule"))
         deposits = _deposit_contract(config.get("depositContractAddress"))
         activations: list[Activation] = []
-        spec = paris.SPEC
+        spec = _MERGED
         for key, timestamp in _times(config):
             spec = _spec_after(spec, key, overrides)
             activations.append(Activation(timestamp, key, _with_deposits(spec, deposits)))
@@ -185,13 +176,13 @@ class ForkSchedule:
         Merge: without it such a chain counts as merged from the first fork by time on.
         """
         if not self._is_merged(number, timestamp, parent_total_difficulty):
-            found = frontier.SPEC
+            found = _OLDEST
             for block in self.blocks:
                 if number < block.number:
                     break
                 found = block.spec
             return found
-        found = paris.SPEC
+        found = _MERGED
         for activation in self.activations:
             if timestamp < activation.timestamp:
                 break
