@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias
 
 from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Block, Header
+from node.types.operations import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,10 @@ class Started:
     """The log was created at this boot: nothing is known of what the key signed before."""
     watch_only: str = ""
     """Why this node must not vote (a damaged log); empty when it may."""
+    finalized: Header | None = None
+    """None for the head itself: engines whose head is always final."""
+    blocks: tuple[tuple[Block, bytes], ...] = ()
+    """The finalized block and every stored block above it, on all branches, parents first, each with its seal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ class SendDecided:
 
 @dataclass(frozen=True, slots=True)
 class BuildPayload:
-    """Build a block on ``parent_hash`` from the pool. Answered by PayloadBuilt(request)."""
+    """Build a block on ``parent_hash``, which was executed here, from the pool. Answered by PayloadBuilt(request)."""
 
     request: int
     parent_hash: Hash32
@@ -228,6 +233,8 @@ class BuildPayload:
     parent_beacon_block_root: Hash32
     budget_ms: int
     """How long execution may take; a block that takes longer is not voted on in time."""
+    operations: tuple[Operation, ...] = ()
+    """State writes that go ahead of the transactions; they follow from what the beacon root commits to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +242,7 @@ class ExecutePayload:
     """Execute and compare with the header. Answered by PayloadStatus."""
 
     block: Block
+    operations: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +252,25 @@ class Decide:
     block: Block
     seal: bytes
     round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreBlock:
+    """Keep an executed block durably without making it canonical, so that a restart knows it."""
+
+    block: Block
+    seal: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Forkchoice:
+    """Move the marks in one durable write; blocks leave and join the canonical chain where they must."""
+
+    head: Hash32
+    safe: Hash32
+    finalized: Hash32
+    seals: Mapping[Hash32, bytes] = field(default_factory=dict)
+    """Of blocks that were not stored before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +310,8 @@ Effect: TypeAlias = (
     | BuildPayload
     | ExecutePayload
     | Decide
+    | StoreBlock
+    | Forkchoice
     | Penalise
     | RecordEvidence
     | Note
