@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "env": ("inspection", "Print variables for other tools."),
     "statetest": ("vectors", "Run official state tests."),
     "blocktest": ("vectors", "Run official blockchain tests."),
+    "forkchoice": ("forkchoice", "Run official fork choice cases against the pos engine."),
     "t8n": ("evm_tool", "Make a block out of accounts and transactions (geth's evm t8n)."),
     "evm": ("evm_tool", "geth's evm tool: run, t8n, statetest, blocktest."),
     "import": ("chainfile", "Import a chain file, every block validated in full."),
