@@ -189,8 +189,8 @@ class Net:
             if node is not sender and node.up and peer in (None, node.peer) and not self.cut(sender, node):
                 self.later(DELAY_MS, node, (sender, data))
 
-    def run(self, seconds: int) -> None:
-        end = self.now + seconds * 1000
+    def run(self, seconds: float) -> None:
+        end = self.now + int(seconds * 1000)
         while self._heap and self._heap[0][0] <= end:
             self.now, _, node, life, what = heapq.heappop(self._heap)
             if not node.up or life != node.life:
