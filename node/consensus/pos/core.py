@@ -52,6 +52,7 @@ from node.consensus.pos.messages import (
     GetBlocksByRange,
     GetBlocksByRoot,
     SignedBlock,
+    SignedHeader,
     Slashing,
     Status,
     conviction,
@@ -165,10 +166,20 @@ class PosEngine:
             return Triage(False, "not started")
         return triage_message(message, self._tree, self.pool, self._known)
 
-    def _known(self, root: bytes) -> str:
+    def _known(self, header: SignedHeader) -> str:
+        """Why a block is not wanted again, or not at all; "" when it is."""
+        root = header.block_hash
         if root in self.tree or root in self._executing or root in self.waiting:
             return "block already held"
-        return "block known to be invalid" if root in self._invalid else ""
+        if root in self._invalid:
+            return "block known to be invalid"
+        if header.proposer in self.pool.evidence and not self.waiting.wants(root):
+            # two blocks convict; of further ones only those that others have built on are executed
+            executing = [held.signed for held in self._executing.values()]
+            held = [*executing, *(block.signed for block in self.tree.blocks.values() if block.signed is not None)]
+            twins = sum((one.at_slot, one.validator) == (header.at_slot, header.proposer) for one in held)
+            return "its proposer has two blocks in this slot" if twins > 1 else ""
+        return ""
 
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""

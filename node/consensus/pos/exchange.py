@@ -52,6 +52,10 @@ class WaitingBlocks:
         if len(self._blocks) > WAITING_MAX:
             del self._blocks[next(iter(self._blocks))]
 
+    def wants(self, root: bytes) -> bool:
+        """Whether a block waits for this parent."""
+        return any(one.block.header.parent_hash == root for one, _ in self._blocks.values())
+
     def children_of(self, parent: bytes) -> list[tuple[SignedBlock, bytes | None]]:
         """Take out the blocks that build on ``parent``."""
         return self._take(root for root, (one, _) in self._blocks.items() if one.block.header.parent_hash == parent)

@@ -23,7 +23,7 @@ SLOTS_AHEAD_MAX: Final = 1
 
 
 def triage_message(
-    message: ConsensusMessage, tree: BlockTree, pool: StatementPool, known: Callable[[bytes], str]
+    message: ConsensusMessage, tree: BlockTree, pool: StatementPool, known: Callable[[SignedHeader], str]
 ) -> Triage:
     """An opinion about a message or what it claims. ``known`` says why a block is not wanted again, or ""."""
     if isinstance(message, SignedBlock):
@@ -41,10 +41,10 @@ def triage_message(
     return Triage(False, "unknown message", hostile=True)
 
 
-def _header(header: SignedHeader, tree: BlockTree, known: Callable[[bytes], str]) -> Triage:
+def _header(header: SignedHeader, tree: BlockTree, known: Callable[[SignedHeader], str]) -> Triage:
     if header.proposer not in tree.rules.validators:
         return Triage(False, "proposer is no validator", hostile=True)
-    why = known(header.block_hash)
+    why = known(header)
     if why:
         return Triage(False, why)
     if header.at_slot > tree.store.slot + SLOTS_AHEAD_MAX:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from node.consensus.engine import BuildPayload, MessageReceived, SendTo, TimerFired, TimerKey
+from node.consensus.engine import BuildPayload, MessageReceived, Note, SendTo, TimerFired, TimerKey
 from node.consensus.pos.block_tree import BlockTree
 from node.consensus.pos.checkpoints import Checkpoint
+from node.consensus.pos.fork_choice import Refused
 from node.consensus.pos.messages import Attestation, Body, SignedBlock, Slashing, Status
 from node.consensus.pos.state import ChainState, InvalidTransition, Transition, genesis_state
 from node.crypto.hashes import keccak256
@@ -204,6 +205,7 @@ def test_votes_that_waited_count_before_the_proposer_takes_its_head() -> None:
     assert engine._uncounted
     net.now = 8000
     engine.tree.store.latest_votes.clear()
+    engine.tree.store.boost_root = None
     effects = engine.handle(TimerFired(net.at, TimerKey("slot")))
     built = [effect for effect in effects if isinstance(effect, BuildPayload)]
     assert [effect.parent_hash for effect in built] == [votes[0].head]
@@ -249,3 +251,66 @@ def test_old_and_future_messages_are_not_wanted() -> None:
     header = replace(block.header, block_hash=OTHER)
     assert node.engine.triage(header).why == "slot already finalized"
     assert node.engine.triage(replace(header, at_slot=slot)).why == "slot in the future"
+
+
+def test_a_vote_out_of_turn_weighs_nothing() -> None:
+    net = Net(rules(12, 2), shared_keys(rules(12, 2), 4)).start()
+    net.run(7)
+    tree = net.nodes[0].engine.tree
+    vote = next(one for one in reversed(net.nodes[0].log) if isinstance(one, Attestation))
+    committee = tree.duties(vote.target.root, vote.target.epoch).committee(vote.at_slot)
+    outsider = next(index for index in range(12) if index not in committee)
+    with pytest.raises(Refused, match="committee"):
+        tree.count(replace(vote, validator=net.rules.validators.addresses[outsider]))
+    tree.count(vote)
+
+
+def test_a_final_mark_is_held_while_the_head_is_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Votes finalize before their epoch's end; until the store adopts that, its head may be on another branch."""
+    net = Net(rules(12, 2), shared_keys(rules(12, 2), 4)).start()
+    net.run(14.8)
+    engine = net.nodes[0].engine
+    store, marks = engine.tree.store, engine.marks
+    assert marks is not None
+    assert marks[2] == store.unrealized.finalized.root != store.finality.finalized.root
+    monkeypatch.setattr(store, "head", lambda: store.finality.finalized.root)
+    engine._out = []
+    engine._move_marks()
+    assert engine.marks == marks
+    assert [type(effect) for effect in engine._out] == [Note]
+
+
+def test_a_third_block_of_a_slot_is_wanted_only_as_a_parent() -> None:
+    net = Net(rules(12, 2), shared_keys(rules(12, 2), 4)).start()
+    net.run(7.8)
+    node = net.nodes[0]
+    engine = node.engine
+    head = engine.tree.head()
+    assert head.signed is not None
+    parent = node.stored[head.header.parent_hash][0].header
+    body = Body(head.state.slot, head.signed.validator)
+    twin, third = (SignedBlock(block_of(net.rules, parent, body, name), body, bytes(65)) for name in (b"2nd", b"3rd"))
+    for effect in engine.handle(MessageReceived(net.at, net.nodes[1].peer, twin)):
+        node.perform(effect)
+    net.run(0.1)
+    assert twin.block.hash in engine.tree
+    assert engine.triage(third).why == "its proposer has two blocks in this slot"
+    child_body = Body(8, net.rules.validators.addresses[0])
+    child = SignedBlock(block_of(net.rules, third.block.header, child_body), child_body, bytes(65))
+    engine.handle(MessageReceived(net.at, net.nodes[1].peer, child))
+    assert engine.triage(third).wanted
+
+
+def test_a_chain_may_begin_long_after_its_genesis() -> None:
+    net = Net(rules(12, 2), shared_keys(rules(12, 2), 4))
+    net.now = 1_000_300
+    net.start()
+    net.run(14)
+    assert len({node.head for node in net.nodes}) == 1
+    assert net.nodes[0].stored[net.nodes[0].finalized][0].number > 3
+
+
+def test_one_node_with_one_key_runs_alone() -> None:
+    net = Net(rules(1, 2), [rules(1, 2).validators.addresses]).start()
+    net.run(14)
+    assert net.nodes[0].stored[net.nodes[0].finalized][0].number >= 6
