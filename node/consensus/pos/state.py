@@ -159,18 +159,22 @@ class Transition:
         )
 
     def justify(self, state: ChainState, epoch: int) -> Justification:
-        """What the end of ``epoch`` makes of the votes counted so far."""
+        """What the end of ``epoch`` makes of the votes counted so far.
+
+        Unlike in phase0, a conviction takes no weight back that was counted before it. Else a block that convicts
+        could undo a justification that its parent shows and the store has adopted; no branch would then agree with
+        the store any more, and the chain would stand still for ever.
+        """
         if epoch <= GENESIS_EPOCH + 1:
             return state.justification
-        unslashed = ~state.slashed
         return weigh(
             state.justification,
             epoch,
             Checkpoint(epoch - 1, state.previous_target),
             Checkpoint(epoch, state.current_target),
             self.duties(state, epoch).total_weight,
-            self.weight(state.previous_hits & unslashed),
-            self.weight(state.current_hits & unslashed),
+            self.weight(state.previous_hits),
+            self.weight(state.current_hits),
         )
 
     def unrealized(self, state: ChainState, root: Hash32) -> Finality:
@@ -246,7 +250,7 @@ class Transition:
             raise InvalidTransition("a second attestation of a validator in one epoch")
         bit = 1 << index
         ours = state.current_target if is_current else state.previous_target
-        hit = bit if target.root == ours else 0
+        hit = bit if target.root == ours and not state.slashed & bit else 0
         if is_current:
             return replace(state, current_voters=state.current_voters | bit, current_hits=state.current_hits | hit)
         return replace(state, previous_voters=state.previous_voters | bit, previous_hits=state.previous_hits | hit)

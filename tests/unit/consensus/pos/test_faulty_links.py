@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from node.consensus.engine import ConsensusMessage, MalformedMessage, MessageReceived, Moment, TimerFired, TimerKey
-from node.consensus.pos.messages import decode
+from node.consensus.pos.messages import Attestation, SignedBlock, decode
 from tests.unit.consensus.pos.net import Net, Node, shared_keys
-from tests.unit.consensus.pos.scenes import rules
+from tests.unit.consensus.pos.scenes import rules, signed
 
 
 class FaultyNet(Net):
@@ -103,3 +104,59 @@ def test_changed_bytes_from_a_peer_never_raise_and_stay_bounded() -> None:
     assert shown["waitingBlocks"] <= 128
     net.run(10)
     assert len({other.head for other in net.nodes[1:]}) == 1
+
+
+def contradict(net: FaultyNet, node: Node) -> None:
+    """Half of what the node signs gets a twin, and every peer hears one of the two."""
+    honest = node.sign
+
+    def sign(draft: object) -> None:
+        assert isinstance(draft, SignedBlock | Attestation)
+        if net.draw.random() < 0.5:
+            honest(draft)
+            return
+        twin: SignedBlock | Attestation
+        if isinstance(draft, SignedBlock):
+            header = replace(draft.block.header, extra_data=b"twin%d" % net.draw.randrange(99), _hash=[])
+            twin = replace(draft, block=replace(draft.block, header=header))
+        else:
+            twin = replace(draft, head=net.draw.choice(list(node.engine.tree.blocks)))
+        for other in net.nodes:
+            if other is not node:
+                net.send(node, other.peer, signed(draft if net.draw.random() < 0.5 else twin, net.rules))
+        message = signed(draft, net.rules)
+        net.later(0, node, lambda at: MessageReceived(at, None, message))
+
+    node.sign = sign  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 5, 9])
+def test_a_quarter_that_contradicts_itself_is_survived(seed: int) -> None:
+    """Seeds 5 and 9 once stood still for ever: a conviction took back a justification that nodes had adopted."""
+    net = FaultyNet(seed, 2 + seed % 3)
+    net.start()
+    contradict(net, net.nodes[3])
+    for _ in range(6):
+        net.run(5)
+        if net.draw.random() < 0.5:
+            alone = net.draw.randrange(3)
+            net.cut = lambda one, other, alone=alone: (one.name == alone) != (other.name == alone)  # type: ignore[misc]
+            net.run(net.draw.randrange(6))
+            net.cut = lambda one, other: False
+        if net.draw.random() < 0.4:
+            node = net.nodes[net.draw.randrange(3)]
+            node.stop()
+            net.run(2)
+            node.start()
+    net.calm = True
+    guilty = net.nodes.pop()
+    guilty.stop()
+    before = max(node.stored[node.finalized][0].number for node in net.nodes)
+    net.run(14 * net.rules.slots_per_epoch)
+    assert len({node.head for node in net.nodes}) == 1
+    assert len({node.finalized for node in net.nodes}) == 1
+    assert net.nodes[0].stored[net.nodes[0].finalized][0].number > before
+    convicted = {validator for node in net.nodes for validator, _ in node.convicted}
+    assert convicted
+    assert convicted <= set(guilty.keys)
+    net.honest_never_contradict_themselves()

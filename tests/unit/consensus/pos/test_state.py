@@ -111,38 +111,54 @@ def test_a_vote_counts_once_and_only_for_this_chains_checkpoint() -> None:
     assert TRANSITION.packed(chain.at(7), [vote, wrong], [], (9, 9)) == ((), ())
 
 
-def test_the_convicted_do_not_justify_any_more_and_cannot_propose() -> None:
+def convicting(chain: Chain, index: int) -> Slashing:
+    """Two contradicting votes of a validator."""
+    vote = replace(chain.votes(chain.state.slot)[0], validator=RULES.validators.addresses[index])
+    return Slashing(vote, replace(vote, head=OTHER))
+
+
+def test_votes_of_the_convicted_count_no_more() -> None:
     chain = Chain()
-    chain.grow(3 * E - 1)
-    hits = chain.state.current_hits
-    culprits = [RULES.validators.addresses[index] for index in range(8) if hits >> index & 1][:2]
-    pairs = tuple(
-        Slashing(one, replace(one, head=OTHER))
-        for one in (replace(chain.votes(9)[0], validator=who) for who in culprits)
+    chain.grow(9)
+    vote, other = chain.votes(9)
+    convict = RULES.index_of(vote.validator) or 0
+    chain.add(10, [vote, other], (convicting(chain, convict),))
+    assert chain.state.current_hits == 1 << (RULES.index_of(other.validator) or 0) | chain.state.current_hits & ~(
+        1 << convict
     )
-    before = TRANSITION.unrealized(chain.state, chain.header.hash).justified.epoch
-    chain.add(3 * E, chain.votes(3 * E - 1), pairs)
-    after = chain.at(3 * E)
-    assert before == 2
-    assert TRANSITION.weight(after.previous_hits) == 8
-    # 6 of 8 still stand for two thirds; with one more gone 5 of 8 would not
-    third = next(one for one in RULES.validators.addresses if one not in culprits)
-    pair = Slashing(
-        replace(chain.votes(3 * E)[0], validator=third), replace(chain.votes(3 * E)[0], validator=third, head=OTHER)
-    )
-    lost = TRANSITION.with_slashing(replace(after, current_target=chain.header.hash), pair)
-    assert TRANSITION.justify(after, 3).current.epoch == 2
-    weaker = replace(lost, justification=replace(lost.justification, current=Checkpoint(0, GENESIS.hash)))
-    assert TRANSITION.justify(weaker, 3).current.epoch == 0
+    assert not chain.state.current_hits >> convict & 1
+    assert chain.state.current_voters >> convict & 1
+
+
+def test_a_conviction_undoes_no_justification() -> None:
+    """If it did, the store could have adopted what no branch shows any more, and no block would be viable."""
+    chain = Chain()
+    chain.grow(5 * E - 1)
+    voted = [index for index in range(8) if chain.state.current_hits >> index & 1]
+    assert len(voted) == 6  # two thirds need 6 of 8
+    assert TRANSITION.unrealized(chain.state, chain.header.hash).justified.epoch == 4
+    chain.add(5 * E, [], (convicting(chain, voted[0]),))
+    assert chain.state.justification.current.epoch == 4
+    assert TRANSITION.unrealized(chain.state, chain.header.hash).justified.epoch == 4
     with pytest.raises(InvalidTransition, match="already convicted"):
-        chain.add(3 * E + 1, [], (pairs[0],))
-    slot = next(
-        slot for slot in range(3 * E + 1, 4 * E) if TRANSITION.duties(chain.at(slot), 3).proposer(slot) not in (7,)
-    )
-    index = TRANSITION.duties(chain.at(slot), 3).proposer(slot)
+        chain.add(5 * E + 1, [], (convicting(chain, voted[0]),))
+
+
+def test_a_block_that_convicts_in_the_same_epoch_keeps_the_justification() -> None:
+    chain = Chain()
+    chain.grow(5 * E - 2)
+    voted = [index for index in range(8) if chain.state.current_hits >> index & 1]
+    chain.add(5 * E - 1, chain.votes(5 * E - 2), (convicting(chain, voted[0]),))
+    assert TRANSITION.unrealized(chain.state, chain.header.hash).justified.epoch == 4
+
+
+def test_the_convicted_cannot_propose() -> None:
+    chain = Chain()
+    chain.grow(3 * E)
+    index = TRANSITION.duties(chain.at(3 * E + 1), 3).proposer(3 * E + 1)
     slashed = replace(chain.state, exits=((index, 9),))
     with pytest.raises(InvalidTransition, match="proposer is slashed"):
-        TRANSITION.apply(slashed, chain.header, chain.draft(slot, []))
+        TRANSITION.apply(slashed, chain.header, chain.draft(3 * E + 1, []))
 
 
 @pytest.mark.parametrize("gap", [1, 2, 3, 4, 5, 6, 7, 40])
