@@ -28,7 +28,6 @@ from node.consensus.engine import (
     PayloadStatus,
     PeerDown,
     PeerUp,
-    Penalise,
     Publish,
     RecordEvidence,
     SendTo,
@@ -88,7 +87,6 @@ class _Executing:
     signed: SignedBlock
     state: ChainState
     timely: bool
-    peer: bytes | None
 
 
 class PosEngine:
@@ -406,23 +404,22 @@ class PosEngine:
         try:
             state = self.tree.check(signed)
         except (InvalidTransition, Refused) as problem:
-            self._refuse(root, peer, str(problem))
+            self._refuse(root, signed.validator, str(problem))
             return
         timely = signed.at_slot == slot and not self._past_attesting(slot)
-        held = _Executing(signed, state, timely, peer)
+        held = _Executing(signed, state, timely)
         if root in self._built and peer is None:
             self._insert(held)
         else:
             self._executing[root] = held
             self._emit(ExecutePayload(signed.block))
 
-    def _refuse(self, root: bytes, peer: bytes | None, why: str) -> None:
+    def _refuse(self, root: bytes, proposer: Address, why: str) -> None:
         self._invalid[root] = why
         if len(self._invalid) > INVALID_MAX:
             del self._invalid[next(iter(self._invalid))]
-        self._emit(Note("block refused", {"hash": root, "why": why}, "warning"))
-        if peer is not None:
-            self._emit(Penalise(peer, 10, f"invalid block: {why}"))
+        # whoever brought it may have passed it on unread, as all do: the blame is its proposer's
+        self._emit(Note("block refused", {"hash": root, "proposer": proposer, "why": why}, "warning"))
 
     def _on_executed(self, event: PayloadStatus) -> None:
         held = self._executing.pop(event.block_hash, None)
@@ -431,7 +428,7 @@ class PosEngine:
         if event.valid:
             self._insert(held)
         else:
-            self._refuse(event.block_hash, held.peer, event.reason)
+            self._refuse(event.block_hash, held.signed.validator, event.reason)
             self.waiting.children_of(event.block_hash)
 
     def _insert(self, held: _Executing) -> None:

@@ -60,6 +60,7 @@ class Node:
         self.reorgs: list[int] = []
         self.convicted: list[tuple[Address, str]] = []
         self.penalties: list[str] = []
+        self.refused: list[str] = []
         self.life = 0
         self.up = False
 
@@ -121,6 +122,8 @@ class Node:
                 self.convicted.append((validator, kind))
             case Penalise(_, _, why):
                 self.penalties.append(why)
+            case Note("block refused", facts, _):
+                self.refused.append(str(facts["why"]))
             case Note(_, _, "error"):
                 raise AssertionError(effect)
 
