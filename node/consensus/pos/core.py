@@ -355,7 +355,7 @@ class PosEngine:
         self._hear(self.pool.add_vote(vote))
         self._count(vote)
         if vote.head not in self.tree and vote.head not in self._executing:
-            self._emit(*self.exchange.ask_for(self.waiting.oldest_missing(vote.head), peer))
+            self._emit(*self.exchange.ask_for(self.waiting.oldest_missing(vote.head), peer, tip=True))
 
     def _count(self, vote: Attestation) -> None:
         try:

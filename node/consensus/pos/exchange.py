@@ -7,6 +7,7 @@ sent those it lacks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
@@ -47,10 +48,12 @@ class WaitingBlocks:
         return root in self._blocks
 
     def add(self, signed: SignedBlock, peer: bytes | None) -> None:
-        """Keep a block; the oldest gives way when there are too many."""
+        """Keep a block. When there are too many, the latest of whoever proposed most of them gives way."""
         self._blocks.setdefault(signed.block.hash, (signed, peer))
         if len(self._blocks) > WAITING_MAX:
-            del self._blocks[next(iter(self._blocks))]
+            counts = Counter(one.validator for one, _ in self._blocks.values())
+            ranks = {root: (counts[one.validator], one.at_slot, root) for root, (one, _) in self._blocks.items()}
+            del self._blocks[max(ranks, key=ranks.__getitem__)]
 
     def wants(self, root: bytes) -> bool:
         """Whether a block waits for this parent."""
@@ -119,9 +122,11 @@ class Exchange:
 
     # --- asking ------------------------------------------------------------------------------------
 
-    def ask_for(self, root: bytes, peer: bytes | None) -> list[Effect]:
-        """One request per root and slot."""
+    def ask_for(self, root: bytes, peer: bytes | None, tip: bool = False) -> list[Effect]:
+        """One request per root and slot; none for a ``tip`` that a running range sync will reach."""
         slot = self._tree.store.slot
+        if tip and self._range_runs:
+            return []
         if peer is None or root in self._tree or self._asked.get(root) == slot:
             return []
         self._asked.pop(root, None)
@@ -135,14 +140,15 @@ class Exchange:
         effects = self._votes_for(peer, status)
         if status.head in self._tree:
             return effects
-        if status.finalized_number > self._tree.finalized().header.number:
+        far_ahead = status.head_number > self._tree.head().header.number + ANCESTORS_MAX
+        if far_ahead or status.finalized_number > self._tree.finalized().header.number:
             return [*effects, *self._ask_range(peer, status.head_number)]
-        return [*effects, *self.ask_for(waiting.oldest_missing(status.head), peer)]
+        return [*effects, *self.ask_for(waiting.oldest_missing(status.head), peer, tip=True)]
 
     def _ask_range(self, peer: bytes, last: int) -> list[Effect]:
         """From our head on, if we merely lag; when that led nowhere, from the last block all agree on."""
         slot = self._tree.store.slot
-        if self._range_peer is not None and slot < self._range_slot + STALLED_SLOTS:
+        if self._range_runs:
             return []
         self._range_attempt += 1
         base = self._tree.head() if self._range_attempt % 2 else self._tree.finalized()
@@ -173,8 +179,11 @@ class Exchange:
 
         A claim alone is not enough, or any peer could silence us.
         """
-        running = self._range_peer is not None and self._tree.store.slot < self._range_slot + STALLED_SLOTS
-        return running and self._range_moves
+        return self._range_runs and self._range_moves
+
+    @property
+    def _range_runs(self) -> bool:
+        return self._range_peer is not None and self._tree.store.slot < self._range_slot + STALLED_SLOTS
 
     def on_peer_down(self, peer: bytes) -> None:
         """What was kept for it may go."""

@@ -99,6 +99,19 @@ def test_long_partition_of_one_node_heals_by_range() -> None:
     assert {node.finalized for node in net.nodes} == {net.nodes[0].finalized}
 
 
+def test_half_come_back_after_minutes_without_finality() -> None:
+    net = net_of().start()
+    net.run(10)
+    for node in net.nodes[2:]:
+        node.stop()
+    net.run(240)
+    for node in net.nodes[2:]:
+        node.start()
+    net.run(14)
+    agree(net)
+    assert {node.stored[node.finalized][0].number > 100 for node in net.nodes} == {True}
+
+
 def test_late_follower_catches_up() -> None:
     chain = rules(16, 2)
     net = Net(chain, [*shared_keys(chain, 4), ()])
