@@ -47,7 +47,8 @@ def recover(digest: bytes, y_parity: int, r: int, s: int) -> bytes:
         key = PublicKey.from_signature_and_message(raw, digest, hasher=None)
     except Exception as error:  # coincurve raises bare Exception and ValueError for points off the curve
         raise SignatureError("no public key fits the signature") from error
-    return key.format(compressed=False)[1:]
+    public: bytes = key.format(compressed=False)[1:]
+    return public
 
 
 def recover_address(digest: bytes, y_parity: int, r: int, s: int) -> Address:
