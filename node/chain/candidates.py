@@ -1,4 +1,4 @@
-"""Executed blocks that are not in the database yet: what this node would store if consensus chose them.
+"""Executed blocks that are not canonical yet: what this node would store if consensus chose them.
 
 A candidate keeps the whole result of its execution, so that nothing is executed twice.
 """
@@ -12,6 +12,7 @@ from typing import Final
 from node.primitives.scalars import Address, Hash32
 from node.state.commit import CommitResult
 from node.types.blocks import Block, Header
+from node.types.operations import Operation
 from node.types.receipts import Receipt
 
 CANDIDATES_MAX: Final = 64
@@ -27,6 +28,8 @@ class Candidate:
     commit: CommitResult
     changed: tuple[Address, ...]
     """Every account that the block touched for good."""
+    operations: tuple[Operation, ...] = ()
+    """What consensus wrote into the state ahead of the transactions."""
 
 
 class Candidates:

@@ -1,7 +1,7 @@
 """Chain: the one door to execution.
 
-Three verbs for consensus (the Engine API, in process): ``new_payload``, ``build_payload``,
-``forkchoice_updated``; they run one at a time. Reads are plain functions.
+Verbs for consensus (the Engine API, in process): ``new_payload``, ``build_payload``, ``forkchoice_updated``, and
+``store_block`` for engines with branches; they run one at a time. Reads are plain functions.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from node.storage.database import Batch, Database
 from node.telemetry.logs import Log
 from node.trie.nodes import NodeSource
 from node.types.blocks import Block, Header
+from node.types.operations import Operation
 from node.types.receipts import Receipt
 from node.types.transactions import Transaction
 
@@ -64,14 +65,17 @@ class Chain:
         self._payloads = Payloads(
             self.chain_id, self._rules, vm, self.store, self._candidates, self._views, runtime, known_transaction
         )
-        self._turn = asyncio.Lock()  # the three verbs share candidates: one at a time
+        self._turn = asyncio.Lock()  # the verbs share candidates: one at a time
 
-    # --- the three verbs ---
+    # --- the verbs ---
 
-    async def new_payload(self, block: Block) -> PayloadStatus:
-        """Execute a block on its parent's state; keep it as a candidate when every field agrees."""
+    async def new_payload(self, block: Block, operations: tuple[Operation, ...] = ()) -> PayloadStatus:
+        """Execute a block on its parent's state; keep it as a candidate when every field agrees.
+
+        ``operations``: what consensus orders into it ahead of its transactions.
+        """
         async with self._turn:
-            return await self._payloads.execute(block)
+            return await self._payloads.execute(block, operations)
 
     async def build_payload(
         self, parent_hash: Hash32, attributes: PayloadAttributes, candidates: Sequence[Transaction], deadline_ms: int
@@ -86,6 +90,11 @@ class Chain:
         """Make the marks durable, then tell the feed. Raises ForkchoiceError; then nothing changed."""
         async with self._turn:
             await self._head.update(head, safe, finalized, seals)
+
+    async def store_block(self, block_hash: Hash32, seal: bytes) -> None:
+        """Keep an executed block durably beside the canonical chain. Raises ForkchoiceError for an unknown one."""
+        async with self._turn:
+            await self._head.store_block(block_hash, seal)
 
     # --- marks ---
 
@@ -139,6 +148,14 @@ class Chain:
     def seal_of(self, block_hash: bytes) -> bytes | None:
         """What consensus decided the block by."""
         return self.store.seal(block_hash)
+
+    def operations_of(self, block_hash: bytes) -> tuple[Operation, ...]:
+        """What consensus ordered into a stored block ahead of its transactions."""
+        return self.store.operations(block_hash)
+
+    def above_finalized(self) -> list[tuple[Block, bytes]]:
+        """The finalized block and the stored blocks above it, on all branches, parents first, with their seals."""
+        return self._head.above_finalized()
 
     def view_at(self, header: Header) -> StateView:
         """The state after a block."""

@@ -2,19 +2,26 @@
 
 One database transaction holds everything of it: state nodes, codes, blocks, receipts, seals, indexes
 and marks. Before it, the node has reported nothing; after it, nothing of it can be lost.
+
+Engines with branches store a block before it is canonical (``store_block``). Such blocks are found again after
+a restart (``above_finalized``), until finality cuts them off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from node.chain.candidates import Candidates
 from node.chain.feed import Feed, Finalized, NewHead
-from node.chain.store import ChainStore
+from node.chain.store import ChainStore, CorruptDatabase
 from node.primitives.scalars import Address, Hash32
 from node.runtime.runtime import Runtime
 from node.storage.database import Batch
 from node.types.blocks import Block, Header
+
+SIDE_KEPT: Final = 64
+"""Blocks that finality cut off stay readable for so many heights: whoever asks late learns which logs went."""
 
 
 class ForkchoiceError(ValueError):
@@ -37,6 +44,39 @@ class Head:
         self._feed = feed
         self._runtime = runtime
         self.head, self.safe, self.finalized = marks
+        self._unfinalized: dict[Hash32, int] = {block_hash: number for number, block_hash in store.unfinalized()}
+        """Height of every block that was stored before it was final; those cut off stay for a while."""
+
+    async def store_block(self, block_hash: Hash32, seal: bytes) -> None:
+        """Keep a candidate durably beside the canonical chain. Raises ForkchoiceError for a block never executed."""
+        candidate = self._candidates.get(block_hash)
+        batch = Batch()
+        if block_hash not in self._unfinalized and candidate is not None:
+            self._store.stage_state(batch, candidate.commit.nodes, candidate.commit.codes)
+            self._store.stage_block(batch, candidate.block, candidate.receipts, candidate.operations)
+            self._store.stage_unfinalized(batch, candidate.block)
+        else:
+            self._known(block_hash, "block to store")
+        self._store.stage_seal(batch, block_hash, seal)
+        await self._runtime.workers.run(self._store.database.write, batch, durable=True)
+        if candidate is not None:
+            self._unfinalized.setdefault(block_hash, candidate.block.number)
+            self._store.remember(candidate.block, candidate.receipts)
+
+    def above_finalized(self) -> list[tuple[Block, bytes]]:
+        """The finalized block and every stored block that descends from it, parents first, each with its seal."""
+        found: list[tuple[Block, bytes]] = []
+        anchor = self.finalized.hash
+        known = {anchor: None}
+        higher = sorted((number, one) for one, number in self._unfinalized.items() if number > self.finalized.number)
+        for block_hash in [anchor, *(one for _, one in higher)]:
+            block = self._store.block(block_hash)
+            if block is None:
+                raise CorruptDatabase(f"stored block 0x{block_hash.hex()} has no body")
+            if block_hash == anchor or block.header.parent_hash in known:
+                known[block_hash] = None
+                found.append((block, self._store.seal(block_hash) or b""))
+        return found
 
     async def update(
         self, head_hash: Hash32, safe_hash: Hash32, finalized_hash: Hash32, seals: Mapping[Hash32, bytes]
@@ -60,19 +100,23 @@ class Head:
             self._store.stage_uncanonical(batch, block)
         for block in added:
             candidate = self._candidates.get(block.hash)
-            if candidate is not None:
-                self._store.stage_state(batch, candidate.commit.nodes, candidate.commit.codes)
-                self._store.stage_block(batch, block, candidate.receipts)
+            if candidate is None:
+                changed = None
+            else:
+                if block.hash not in self._unfinalized:
+                    self._store.stage_state(batch, candidate.commit.nodes, candidate.commit.codes)
+                    self._store.stage_block(batch, block, candidate.receipts, candidate.operations)
+                    if block.number > finalized.number:
+                        self._store.stage_unfinalized(batch, block)
                 if changed is not None:
                     changed.update(dict.fromkeys(candidate.changed))
-            else:
-                changed = None
             self._store.stage_canonical(batch, block)
         for block_hash, seal in seals.items():
             self._store.stage_seal(batch, block_hash, seal)
         self._store.stage_mark(batch, "head", head.hash)
         self._store.stage_mark(batch, "safe", safe.hash)
         self._store.stage_mark(batch, "finalized", finalized.hash)
+        settled = self._stage_settled(batch, finalized, on_chain, [block.hash for block in removed])
         await self._runtime.workers.run(self._store.database.write, batch, durable=True)
 
         news_final = finalized.number > self.finalized.number
@@ -82,12 +126,38 @@ class Head:
             if candidate is not None:
                 self._store.remember(block, candidate.receipts)
                 self._candidates.remove(block.hash)
+            if block.number > finalized.number:
+                self._unfinalized.setdefault(block.hash, block.number)
+        for block_hash, is_canonical in settled:
+            self._unfinalized.pop(block_hash, None)
+            if not is_canonical:
+                self._store.forget(block_hash)
         self._candidates.prune(finalized.number)
         if added or removed:
             news = NewHead(head, tuple(added), tuple(removed), None if changed is None else tuple(changed))
             self._feed.publish(news)
         if news_final:
             self._feed.publish(Finalized(finalized))
+
+    def _stage_settled(
+        self, batch: Batch, finalized: Header, added: Mapping[Hash32, Header], removed: Sequence[Hash32]
+    ) -> list[tuple[Hash32, bool]]:
+        """(hash, whether canonical) of blocks that are final now, or were cut off long enough ago to go."""
+        settled: list[tuple[Hash32, bool]] = []
+        if finalized.number <= self.finalized.number:
+            return settled
+        for block_hash, number in self._unfinalized.items():
+            if number > finalized.number:
+                continue
+            was_canonical = self._store.canonical_hash(number) == block_hash and block_hash not in removed
+            is_canonical = was_canonical or block_hash in added
+            if not is_canonical and number > finalized.number - SIDE_KEPT:
+                continue
+            self._store.stage_settled(batch, number, block_hash)
+            if not is_canonical:
+                self._store.stage_forgotten(batch, block_hash)
+            settled.append((block_hash, is_canonical))
+        return settled
 
     def _path(self, head_hash: Hash32) -> tuple[list[Block], list[Block]]:
         """(blocks to add, oldest first; canonical blocks to remove, newest first)."""

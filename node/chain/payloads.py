@@ -20,6 +20,7 @@ from node.primitives.scalars import Hash32
 from node.runtime.runtime import Runtime
 from node.types.blocks import Block, Header
 from node.types.invalid import InvalidBlock, InvalidTransaction
+from node.types.operations import Operation
 from node.types.transactions import Transaction
 
 KnownTransaction = Callable[[bytes], Transaction | None]
@@ -63,8 +64,8 @@ class Payloads:
         self._runtime = runtime
         self._known_transaction = known_transaction
 
-    async def execute(self, block: Block) -> PayloadStatus:
-        """Execute ``block`` on its parent's state and compare every header field."""
+    async def execute(self, block: Block, operations: tuple[Operation, ...] = ()) -> PayloadStatus:
+        """Execute ``block`` on its parent's state, behind what consensus orders, and compare every header field."""
         block_hash = block.hash
         if self._candidates.get(block_hash) is not None or self._store.header(block_hash) is not None:
             return PayloadStatus(valid=True)
@@ -72,13 +73,13 @@ class Payloads:
         if parent is None:
             return PayloadStatus(valid=False, reason="UNKNOWN_PARENT", missing_parent=True)
         try:
-            candidate = await self._runtime.workers.run(self._execute, block, parent)
+            candidate = await self._runtime.workers.run(self._execute, block, parent, operations)
         except (InvalidBlock, InvalidTransaction) as refusal:
             return PayloadStatus(valid=False, reason=str(refusal.reason), facts=dict(refusal.facts))
         self._candidates.add(candidate)
         return PayloadStatus(valid=True)
 
-    def _execute(self, block: Block, parent: Header) -> Candidate:
+    def _execute(self, block: Block, parent: Header, operations: tuple[Operation, ...]) -> Candidate:
         for tx in block.transactions:
             known = self._known_transaction(tx.hash)
             if known is not None:
@@ -93,8 +94,9 @@ class Payloads:
             self._views.block_hashes(parent),
             self._views.nodes,
             self._rules,
+            operations=operations,
         )
-        return Candidate(block, result.receipts, result.commit, tuple(result.diff.accounts))
+        return Candidate(block, result.receipts, result.commit, tuple(result.diff.accounts), operations)
 
     async def build(
         self, parent_hash: Hash32, attributes: PayloadAttributes, candidates: Sequence[Transaction], deadline_ms: int
@@ -105,7 +107,8 @@ class Payloads:
             raise UnknownParent(f"0x{parent_hash.hex()}")
         built = await self._runtime.workers.run(self._build, parent, attributes, candidates, deadline_ms)
         result = built.result
-        self._candidates.add(Candidate(built.block, result.receipts, result.commit, tuple(result.diff.accounts)))
+        changed = tuple(result.diff.accounts)
+        self._candidates.add(Candidate(built.block, result.receipts, result.commit, changed, attributes.operations))
         return built
 
     def _build(

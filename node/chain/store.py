@@ -14,6 +14,7 @@ from node.primitives.scalars import Hash32
 from node.storage import schema
 from node.storage.database import Batch, Database
 from node.types.blocks import Block, Header, decode_body, decode_header
+from node.types.operations import MalformedOperations, Operation, decode_operations, encode_operations
 from node.types.receipts import Receipt, decode_receipts, encode_receipts
 
 CACHED_BLOCKS: Final = 256
@@ -72,6 +73,24 @@ class ChainStore:
         """What consensus decided the block by."""
         return self.database.get(schema.seal(block_hash))
 
+    def operations(self, block_hash: bytes) -> tuple[Operation, ...]:
+        """What consensus wrote into the state ahead of the block's transactions. Raises CorruptDatabase."""
+        raw = self.database.get(schema.operations(block_hash))
+        if raw is None:
+            return ()
+        try:
+            return decode_operations(raw)
+        except MalformedOperations as error:
+            raise CorruptDatabase(f"operations of block 0x{block_hash.hex()}: {error}") from error
+
+    def unfinalized(self) -> list[tuple[int, Hash32]]:
+        """(height, hash) of every block that was stored before it was final, lowest first."""
+        start = len(schema.UNFINALIZED)
+        return [
+            (int.from_bytes(key[start : start + 8], "big"), Hash32(key[start + 8 :]))
+            for key, _ in self.database.iterate(schema.UNFINALIZED)
+        ]
+
     def canonical_hash(self, number: int) -> Hash32 | None:
         """The canonical block at a height."""
         if number < 0 or number >= 2**64:
@@ -99,12 +118,35 @@ class ChainStore:
 
     # --- staging ---
 
-    def stage_block(self, batch: Batch, block: Block, receipts: tuple[Receipt, ...]) -> None:
-        """Header, body and receipts."""
+    def stage_block(
+        self, batch: Batch, block: Block, receipts: tuple[Receipt, ...], operations: tuple[Operation, ...] = ()
+    ) -> None:
+        """Header, body, receipts, and what consensus ordered."""
         block_hash = block.hash
         batch.put(schema.header(block_hash), block.header.encode())
         batch.put(schema.body(block_hash), block.encode_body())
         batch.put(schema.receipts(block_hash), encode_receipts(receipts))
+        if operations:
+            batch.put(schema.operations(block_hash), encode_operations(operations))
+
+    def stage_unfinalized(self, batch: Batch, block: Block) -> None:
+        """Note that the block is stored and not final."""
+        batch.put(schema.unfinalized(block.number, block.hash), b"")
+
+    def stage_settled(self, batch: Batch, number: int, block_hash: bytes) -> None:
+        """Take back what ``stage_unfinalized`` wrote."""
+        batch.delete(schema.unfinalized(number, block_hash))
+
+    def stage_forgotten(self, batch: Batch, block_hash: bytes) -> None:
+        """Delete a block that finality has cut off. Its state nodes stay: other blocks may share them."""
+        for name in (schema.header, schema.body, schema.receipts, schema.seal, schema.operations):
+            batch.delete(name(block_hash))
+
+    def forget(self, block_hash: bytes) -> None:
+        """Drop a deleted block from the caches."""
+        self._headers.drop(block_hash)
+        self._blocks.drop(block_hash)
+        self._receipts.drop(block_hash)
 
     def remember(self, block: Block, receipts: tuple[Receipt, ...]) -> None:
         """Keep a block that has just been written: its transactions know their senders, a decoded copy would not."""

@@ -10,6 +10,7 @@ from node.evm.spec import Spec
 from node.execution.builder import BuiltBlock, PayloadAttributes
 from node.primitives.scalars import Hash32
 from node.types.blocks import Block, Header
+from node.types.operations import Operation
 from node.types.transactions import Transaction
 
 
@@ -40,8 +41,13 @@ class ChainDoor(Protocol):
         """The block that the next one builds on."""
         ...
 
-    async def new_payload(self, block: Block) -> PayloadAnswer:
-        """Execute a block on its parent's state and keep the result."""
+    @property
+    def finalized(self) -> Header:
+        """The block that nothing undoes."""
+        ...
+
+    async def new_payload(self, block: Block, operations: tuple[Operation, ...] = ()) -> PayloadAnswer:
+        """Execute a block on its parent's state, behind ``operations``, and keep the result."""
         ...
 
     async def build_payload(
@@ -54,6 +60,18 @@ class ChainDoor(Protocol):
         self, head: Hash32, safe: Hash32, finalized: Hash32, seals: Mapping[Hash32, bytes]
     ) -> None:
         """Make the marks durable in one write."""
+        ...
+
+    async def store_block(self, block_hash: Hash32, seal: bytes) -> None:
+        """Keep an executed block durably beside the canonical chain."""
+        ...
+
+    def above_finalized(self) -> list[tuple[Block, bytes]]:
+        """The finalized block and the stored blocks above it, on all branches, parents first, with their seals."""
+        ...
+
+    def header_by_hash(self, block_hash: bytes) -> Header | None:
+        """A stored or executed header."""
         ...
 
     def next_spec(self, parent: Header, timestamp: int) -> Spec:

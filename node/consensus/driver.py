@@ -24,9 +24,11 @@ from node.consensus.engine import (
     CancelTimer,
     ConsensusMessage,
     Decide,
+    Draft,
     Effect,
     Engine,
     ExecutePayload,
+    Forkchoice,
     Input,
     MalformedMessage,
     MessageReceived,
@@ -45,11 +47,12 @@ from node.consensus.engine import (
     SetTimer,
     SignAndPublish,
     Started,
+    StoreBlock,
     TimerFired,
     TimerKey,
 )
 from node.consensus.journal import Journal
-from node.consensus.signer import RefusedToSign, Signer
+from node.consensus.signer import RefusedToSign
 from node.execution.builder import PayloadAttributes
 from node.execution.fees import base_fee, blob_base_fee, excess_blob_gas
 from node.p2p.identity import NodeId
@@ -58,7 +61,7 @@ from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.runtime.runtime import Runtime
 from node.runtime.task_scope import TaskScope
 from node.telemetry.logs import Log
-from node.types.blocks import Block, Header
+from node.types.blocks import Header
 from node.types.invalid import InvalidBlock
 from node.types.transactions import Transaction
 
@@ -112,6 +115,18 @@ class SwitchDoor(Protocol):
         ...
 
 
+class SignerDoor(Protocol):
+    """Holds the keys (node/consensus/signer.py)."""
+
+    def sign(self, draft: Draft, proof: ConsensusMessage | None) -> ConsensusMessage:
+        """The signed message, durable. Raises RefusedToSign, or OSError when the disk fails."""
+        ...
+
+    def decided(self, height: int) -> None:
+        """Everything up to ``height`` is final."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProposerSettings:
     """What this node writes into the blocks it builds."""
@@ -133,7 +148,7 @@ class ConsensusDriver:
         switch: SwitchDoor | None,
         runtime: Runtime,
         log: Log,
-        signer: Signer | None = None,
+        signer: SignerDoor | None = None,
         journal: Journal | None = None,
         proposer: ProposerSettings | None = None,
     ) -> None:
@@ -172,7 +187,9 @@ class ConsensusDriver:
         journal = self._journal
         records = journal.records if journal else ()
         is_new, damage = (journal.is_new, journal.damage) if journal else (True, "")
-        self._put(Started(self._now(), self._chain.head, records, is_new, damage))
+        chain = self._chain
+        blocks = tuple(chain.above_finalized())
+        self._put(Started(self._now(), chain.head, records, is_new, damage, chain.finalized, blocks))
         try:
             async with TaskScope("consensus") as scope:
                 scope.spawn(self._run_jobs(), "jobs")
@@ -270,12 +287,16 @@ class ConsensusDriver:
                 handle = self._timers.pop(key, None)
                 if handle is not None:
                     handle.cancel()
-            case ExecutePayload(block):
-                self._jobs.put_nowait(lambda: self._execute(block))
+            case ExecutePayload():
+                self._jobs.put_nowait(lambda: self._execute(effect))
             case BuildPayload():
                 self._jobs.put_nowait(lambda: self._build(effect))
             case Decide():
                 await self._decide(effect)
+            case StoreBlock(block, seal):
+                await self._chain.store_block(block.hash, seal)
+            case Forkchoice():
+                await self._move_marks(effect)
             case Penalise(peer, points, why):
                 if self._switch is not None:
                     self._switch.penalise(NodeId(peer), -abs(points), why)
@@ -333,14 +354,15 @@ class ConsensusDriver:
         self._timers.pop(key, None)
         self._put(TimerFired(self._now(), key))
 
-    async def _execute(self, block: Block) -> Input:
-        answer = await self._chain.new_payload(block)
-        return PayloadStatus(self._now(), block.hash, answer.valid, answer.reason, answer.facts)
+    async def _execute(self, effect: ExecutePayload) -> Input:
+        answer = await self._chain.new_payload(effect.block, effect.operations)
+        return PayloadStatus(self._now(), effect.block.hash, answer.valid, answer.reason, answer.facts)
 
     async def _build(self, effect: BuildPayload) -> Input:
         self._work_told = False
-        parent = self._chain.head
-        if parent.hash != effect.parent_hash:
+        parent = self._chain.header_by_hash(effect.parent_hash)
+        if parent is None or parent.number < self._chain.finalized.number:
+            # with branches any unfinalized block may be built on; without, the head only
             return PayloadBuilt(self._now(), effect.request, None, "the head has moved on")
         attributes = PayloadAttributes(
             timestamp=effect.timestamp,
@@ -349,6 +371,7 @@ class ConsensusDriver:
             parent_beacon_block_root=effect.parent_beacon_block_root,
             extra_data=self._proposer.extra_data,
             gas_limit_target=self._proposer.gas_limit,
+            operations=effect.operations,
         )
         deadline_ms = self._runtime.clock.monotonic_ms() + effect.budget_ms
         candidates = list(self._candidates(parent, effect.timestamp))
@@ -363,6 +386,18 @@ class ConsensusDriver:
         excess = excess_blob_gas(parent, spec)
         blob_fee = 0 if excess is None or spec.blobs is None else blob_base_fee(excess, spec.blobs)
         return self._pool.candidates(base_fee(parent), blob_fee)
+
+    async def _move_marks(self, effect: Forkchoice) -> None:
+        chain, head, finalized = self._chain, self._chain.head, self._chain.finalized
+        await chain.forkchoice_updated(effect.head, effect.safe, effect.finalized, effect.seals)
+        if chain.head.hash != head.hash:
+            header = chain.head
+            self._log.info("head moved", height=header.number, hash=header.hash, state_root=header.state_root)
+        if chain.finalized.hash != finalized.hash:
+            header = chain.finalized
+            if self._signer is not None:
+                self._signer.decided(header.number)
+            self._log.info("block finalized", height=header.number, hash=header.hash)
 
     async def _decide(self, effect: Decide) -> None:
         header = effect.block.header

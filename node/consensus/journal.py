@@ -1,4 +1,4 @@
-"""The consensus log: what this validator signed, on disk before it left.
+"""The consensus log: what this node's validator keys signed, on disk before it left.
 
 Records live in the database's ``w`` table, one durable write each: the same fsync discipline and the same
 file as the chain, so log and state can never be of two different times (see node/DECISIONS.md). Each value
@@ -11,6 +11,7 @@ another key's log, or a used chain without a log mean that we no longer know wha
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Final
 
 from node.consensus.engine import LogRecord
@@ -70,7 +71,7 @@ def decode_record(value: bytes) -> LogRecord:
 
 
 class Journal:
-    """The log of one validator key on one chain. Opening it reads and checks every record.
+    """The log of a node's validator keys on one chain. Opening it reads and checks every record.
 
     ``records``: what was signed, oldest first. ``is_new``: born at this opening. ``damage``: why the log
     cannot be trusted; empty when it can.
@@ -80,13 +81,14 @@ class Journal:
         self,
         database: Database,
         genesis_hash: Hash32,
-        validator: Address,
+        validators: Address | Sequence[Address],
         head_number: int,
         adopt_missing: bool = False,
     ) -> None:
-        """``adopt_missing``: the operator says that this key has signed nothing on this chain yet."""
+        """``adopt_missing``: the operator says that these keys have signed nothing on this chain yet."""
+        keys = validators if isinstance(validators, bytes) else b"".join(sorted(validators))
         self._database = database
-        self._identity = rlp.encode_list([rlp.encode_bytes(_BIRTH), genesis_hash, validator])
+        self._identity = rlp.encode_list([rlp.encode_bytes(_BIRTH), genesis_hash, keys])
         self._sequences: list[tuple[int, int]] = []
         self._stale: list[int] = []
         self._next = 1
@@ -145,6 +147,23 @@ class Journal:
         self._stale.clear()
         self._sequences.append((self._next, record.height))
         self._next += 1
+
+    def replace(self, records: Sequence[LogRecord]) -> None:
+        """Keep only these records, in one durable write. Raises OSError; then nothing is written."""
+        batch = Batch()
+        for sequence in [*self._stale, *(sequence for sequence, _ in self._sequences)]:
+            batch.delete(schema.consensus_log(sequence))
+        kept = list(enumerate(records, self._next))
+        for sequence, record in kept:
+            batch.put(schema.consensus_log(sequence), encode_record(record))
+        self._database.write(batch, durable=True)
+        self._stale.clear()
+        self._sequences = [(sequence, record.height) for sequence, record in kept]
+        self._next += len(kept)
+
+    def __len__(self) -> int:
+        """Records that stand in it."""
+        return len(self._sequences)
 
     def forget_below(self, height: int) -> None:
         """Heights below are decided: their records may go, with the next append."""

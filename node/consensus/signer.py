@@ -1,19 +1,24 @@
-"""The only holder of the validator key, behind one guard.
+"""The only holders of validator keys, each behind one guard. Every record is durable before its message is handed out.
 
-A slot (height, round, kind) is signed at most once, ever: the record is durable before the message is
-handed out, and asking again returns the stored message. Lower heights and rounds are refused. So no path,
-not even a restart or a re-send, can make an honest key contradict itself.
+``Signer``, for engines that vote in rounds: a slot (height, round, kind) is signed at most once, ever; asking again
+returns the stored message; lower heights and rounds are refused.
+``ProtectedSigner``, for engines whose rule is another: several keys, and whatever ``Protection`` refuses is not signed.
+
+So no path, not even a restart or a re-send, can make an honest key contradict itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
 
-from node.consensus.engine import ConsensusMessage, Domain, Draft, LogRecord
+from node.consensus.engine import ConsensusMessage, Domain, Draft, LogRecord, MalformedMessage
 from node.consensus.journal import Journal
 from node.crypto import secp256k1
 from node.primitives.scalars import Address
+
+LOG_RECORDS_MAX: Final = 128
+"""Beyond it the log of a ``ProtectedSigner`` is rewritten with what still protects."""
 
 
 class RefusedToSign(Exception):
@@ -112,3 +117,84 @@ class Signer:
         self._decided = max(self._decided, height)
         self._journal.forget_below(self._decided)
         self._stored = {slot: message for slot, message in self._stored.items() if slot[0] >= self._decided}
+
+
+class Statement(Draft, Protocol):
+    """A draft that says whose it is."""
+
+    @property
+    def validator(self) -> Address:
+        """Who signs."""
+        ...
+
+
+class Protection(Protocol):
+    """What keys may still sign, from what they have signed."""
+
+    def refusal(self, draft: object) -> str:
+        """Why this must not be signed; empty when it may."""
+        ...
+
+    def signed(self, message: object) -> None:
+        """Remember what was signed."""
+        ...
+
+    def must_keep(self, message: object) -> bool:
+        """Whether a log that is shortened must keep this message."""
+        ...
+
+
+class ProtectedSigner:
+    """Signs statements of several keys on one chain, behind ``protection``."""
+
+    def __init__(
+        self,
+        keys: Iterable[ValidatorKey],
+        domain: Domain,
+        journal: Journal,
+        protection: Protection,
+        decode: Callable[[bytes], ConsensusMessage],
+    ) -> None:
+        self._keys = {key.address: key for key in keys}
+        self._domain = domain
+        self._journal = journal
+        self._protection = protection
+        self._signed: list[tuple[LogRecord, ConsensusMessage]] = []
+        for record in journal.records:
+            try:
+                message = decode(record.message)
+            except MalformedMessage as error:
+                journal.damage = f"consensus log: a record is no message: {error}"
+                break
+            protection.signed(message)
+            self._signed.append((record, message))
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Who signs here."""
+        return tuple(self._keys)
+
+    def sign(self, draft: Statement, proof: ConsensusMessage | None) -> ConsensusMessage:
+        """The signed message, durable with its proof. Raises RefusedToSign, or OSError when the disk fails."""
+        key = self._keys.get(draft.validator)
+        if key is None:
+            raise RefusedToSign(f"no key of 0x{draft.validator.hex()} is here")
+        if self._journal.damage:
+            raise RefusedToSign(self._journal.damage)
+        refusal = self._protection.refusal(draft)
+        if refusal:
+            raise RefusedToSign(refusal)
+        height, round_number, kind = draft.slot
+        message = draft.signed(key.sign(draft.signing_digest(self._domain)))
+        record = LogRecord(height, round_number, kind, message.encode(), proof.encode() if proof else b"")
+        # durable before it is handed out: after a crash it counts as signed
+        self._journal.append(record)
+        self._protection.signed(message)
+        self._signed.append((record, message))
+        return message
+
+    def decided(self, height: int) -> None:
+        """A good moment to shorten the log. ``height`` does not matter: what protects depends on slots and epochs."""
+        if len(self._journal) > LOG_RECORDS_MAX:
+            self._signed = [entry for entry in self._signed if self._protection.must_keep(entry[1])]
+            self._journal.replace([record for record, _ in self._signed])

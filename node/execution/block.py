@@ -7,6 +7,7 @@ Nothing is written: the trie nodes of the new root ride in the result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.evm.machine import Tracer, VirtualMachine
@@ -24,6 +25,7 @@ from node.trie.nodes import NodeSource
 from node.trie.ordered_root import ordered_root
 from node.types.blocks import Block, Header
 from node.types.invalid import BlockReason, InvalidBlock, InvalidTransaction
+from node.types.operations import Operation
 from node.types.receipts import Receipt
 
 
@@ -51,10 +53,12 @@ def apply_block(
     nodes: NodeSource,
     ancestry: Ancestry | None = None,
     tracer: Tracer | None = None,
+    operations: Sequence[Operation] = (),
 ) -> BlockResult:
     """Execute ``block`` on ``view``, the state after ``parent``. Raises InvalidBlock: the header's value and ours.
 
-    ``ancestry`` is asked only for a mined block that names ommers; ``tracer`` watches the transactions.
+    ``ancestry`` is asked only for a mined block that names ommers; ``tracer`` watches the transactions;
+    ``operations`` are what consensus orders ahead of them.
     """
     header = block.header
     check_header(header, parent, spec)
@@ -64,7 +68,7 @@ def apply_block(
         check_ommers(block, ancestry)
     journal = JournaledState(view)
     run = BlockRun(header, journal, spec, vm, chain_id, block_hash, state_root=lambda: root_now(journal, view, nodes))
-    run.start()
+    run.start(operations)
     for index, tx in enumerate(block.transactions):
         try:
             run.apply(tx, tracer)

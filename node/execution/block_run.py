@@ -14,12 +14,19 @@ from node.evm.machine import Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment
 from node.evm.spec import GAS_PER_BLOB, Spec
 from node.execution.fees import block_blob_base_fee
-from node.execution.system_calls import apply_withdrawals, collect_requests, requests_hash, start_of_block
+from node.execution.system_calls import (
+    apply_operations,
+    apply_withdrawals,
+    collect_requests,
+    requests_hash,
+    start_of_block,
+)
 from node.execution.transaction import TransactionResult, apply_transaction
 from node.execution.validity import check_transaction
 from node.primitives.scalars import Address, Hash32
 from node.state.journal import JournaledState
 from node.types.blocks import Header, Withdrawal
+from node.types.operations import Operation
 from node.types.receipts import Log, Receipt, bloom_union, logs_bloom
 from node.types.transactions import Transaction
 
@@ -88,9 +95,10 @@ class BlockRun:
         """Gas that further transactions may ask for."""
         return self._header.gas_limit - self._gas_used
 
-    def start(self) -> None:
-        """The calls before the first transaction (EIP-4788, EIP-2935)."""
+    def start(self, operations: Sequence[Operation] = ()) -> None:
+        """What consensus orders, then the calls before the first transaction (EIP-4788, EIP-2935)."""
         header = self._header
+        apply_operations(operations, self._journal)
         start_of_block(
             header.parent_hash,
             header.parent_beacon_block_root,

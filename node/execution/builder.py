@@ -32,6 +32,7 @@ from node.state.view import StateView
 from node.trie.nodes import NodeSource
 from node.types.blocks import Block, Header, Withdrawal
 from node.types.invalid import InvalidTransaction
+from node.types.operations import Operation
 from node.types.receipts import EMPTY_BLOOM
 from node.types.transactions import Transaction
 
@@ -50,6 +51,8 @@ class PayloadAttributes:
     parent_beacon_block_root: Hash32 = ZERO_HASH
     extra_data: bytes = b""
     gas_limit_target: int = 36_000_000
+    operations: tuple[Operation, ...] = ()
+    """State writes ahead of the transactions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def build_block(
     draft = _draft(parent, attributes, spec)
     journal = JournaledState(view)
     run = BlockRun(draft, journal, spec, vm, chain_id, block_hash, state_root=lambda: root_now(journal, view, nodes))
-    run.start()
+    run.start(attributes.operations)
     withdrawals = attributes.withdrawals if spec.header_items >= 17 else None
     included, skipped = _fill(run, candidates, spec, time_check, _room(draft, withdrawals, spec))
 

@@ -1,5 +1,6 @@
 """What a block does beside its transactions: calls by SYSTEM_ADDRESS, withdrawals, execution requests.
 
+first   state writes that consensus orders (types/operations.py)
 start   parent beacon root (EIP-4788), parent hash (EIP-2935): a missing contract or a failure changes nothing
 end     withdrawals (EIP-4895); requests: deposits from logs (EIP-6110), answers of the withdrawal (EIP-7002)
         and consolidation (EIP-7251) contracts, which must be there and must not fail; their hash (EIP-7685)
@@ -20,6 +21,7 @@ from node.primitives.scalars import GWEI, Address, Hash32
 from node.state.journal import JournaledState
 from node.types.blocks import Withdrawal
 from node.types.invalid import BlockReason, InvalidBlock
+from node.types.operations import Operation, SetBalance, SetCode, SetNonce, SetStorage
 from node.types.receipts import Log
 
 SYSTEM_ADDRESS: Final = Address(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
@@ -69,6 +71,26 @@ def start_of_block(
         data = inputs[call.input]
         assert data is not None, "the header's form was checked"
         system_call(call.address, data, journal, block, spec, vm)
+
+
+def apply_operations(operations: Sequence[Operation], journal: JournaledState) -> None:
+    """Write what consensus orders into the state. Accounts that end up empty are removed (EIP-161)."""
+    if not operations:
+        return
+    journal.begin_transaction()
+    for operation in operations:
+        match operation:
+            case SetStorage(address, slot, value):
+                journal.touch(address)
+                journal.set_storage(address, slot, value)
+            case SetBalance(address, balance):
+                journal.set_balance(address, balance)
+            case SetNonce(address, nonce):
+                journal.set_nonce(address, nonce)
+            case SetCode(address, code):
+                journal.touch(address)
+                journal.set_code(address, code)
+    journal.end_transaction()
 
 
 def apply_withdrawals(withdrawals: Iterable[Withdrawal], journal: JournaledState) -> None:

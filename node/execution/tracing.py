@@ -24,6 +24,7 @@ from node.state.journal import JournaledState
 from node.state.view import StateView
 from node.trie.nodes import NodeSource
 from node.types.blocks import Block
+from node.types.operations import Operation
 from node.types.transactions import Authorization, Transaction
 
 
@@ -37,12 +38,14 @@ class Replay:
     vm: VirtualMachine
     chain_id: int
     block_hash: BlockHashes
+    operations: tuple[Operation, ...] = ()
+    """What consensus ordered ahead of the transactions."""
 
     def start(self) -> tuple[BlockRun, JournaledState]:
         """The run before its first transaction, on a fresh journal."""
         journal = JournaledState(self.view)
         run = BlockRun(self.block.header, journal, self.spec, self.vm, self.chain_id, self.block_hash)
-        run.start()
+        run.start(self.operations)
         return run, journal
 
 

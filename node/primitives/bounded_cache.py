@@ -40,6 +40,11 @@ class BoundedCache(Generic[K, V]):
             self._young = young = {}
         young[key] = value
 
+    def drop(self, key: K) -> None:
+        """Forget one entry, whether it is kept or not."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
     def __len__(self) -> int:
         """Entries kept, those in both generations counted twice."""
         return len(self._young) + len(self._old)

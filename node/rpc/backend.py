@@ -19,6 +19,7 @@ from node.state.view import StateView
 from node.telemetry.logs import Log
 from node.trie.nodes import NodeSource
 from node.types.blocks import Block, Header
+from node.types.operations import Operation
 from node.types.receipts import Receipt
 from node.types.transactions import Transaction
 
@@ -123,6 +124,10 @@ class ChainReads(Protocol):
 
     def receipts_of(self, block_hash: bytes) -> tuple[Receipt, ...] | None:
         """The receipts of a stored block."""
+        ...
+
+    def operations_of(self, block_hash: bytes) -> tuple[Operation, ...]:
+        """What consensus ordered into a stored block ahead of its transactions."""
         ...
 
     def transaction_location(self, transaction_hash: bytes) -> tuple[Hash32, int] | None:

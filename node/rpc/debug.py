@@ -99,6 +99,7 @@ def _replay(api: Api, block: Block, deadline: Deadline) -> Replay:
         vm=TimedMachine(api.backend.vm, deadline),
         chain_id=chain.chain_id,
         block_hash=chain.block_hashes(parent),
+        operations=chain.operations_of(block.hash),
     )
 
 

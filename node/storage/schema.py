@@ -27,6 +27,8 @@ HEADER: Final = b"h"
 BODY: Final = b"b"
 RECEIPTS: Final = b"r"
 SEAL: Final = b"s"
+OPERATIONS: Final = b"o"
+UNFINALIZED: Final = b"u"
 CANONICAL: Final = b"N"
 TRANSACTION: Final = b"t"
 MARK: Final = b"m"
@@ -62,6 +64,16 @@ def receipts(block_hash: bytes) -> bytes:
 def seal(block_hash: bytes) -> bytes:
     """Key of a block's seal."""
     return SEAL + block_hash
+
+
+def operations(block_hash: bytes) -> bytes:
+    """Key of the state writes that consensus ordered into a block."""
+    return OPERATIONS + block_hash
+
+
+def unfinalized(number: int, block_hash: bytes) -> bytes:
+    """Key that says: this block was stored before it was final. In order of height."""
+    return UNFINALIZED + number.to_bytes(8, "big") + block_hash
 
 
 def canonical(number: int) -> bytes:
