@@ -133,8 +133,13 @@ def number_of(value: object, default: int) -> int:
 
 
 def _consensus(manifest: Manifest, validators: Sequence[tuple[Address, int]]) -> Mapping[str, Any]:
+    pace = (
+        {"slotMs": manifest.block_time, "slotsPerEpoch": manifest.slots_per_epoch}
+        if manifest.consensus == "pos"
+        else {"blockTimeMs": manifest.block_time}
+    )
     return {
         "engine": manifest.consensus,
-        "blockTimeMs": manifest.block_time,
+        **pace,
         "validators": [{"address": checksum_address(address), "weight": weight} for address, weight in validators],
     }

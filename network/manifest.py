@@ -3,8 +3,9 @@
 [network]
 name = "brave-otter"        # the run directory's name; chosen by chance when absent
 nodes = 4                   # n0, n1, …
-block_time = 1.0            # seconds between blocks
-consensus = "bft"           # or "instant" (one node)
+block_time = 1.0            # seconds between blocks; under pos the length of a slot
+slots_per_epoch = 2         # pos only
+consensus = "bft"           # or "pos", or "instant" (one node)
 chain_id = 31337
 gas_limit = 30000000
 host = "127.0.0.1"          # where JSON-RPC and peers listen
@@ -21,6 +22,7 @@ log_format = "text"         # or "json"
 [node.n3]                   # what differs for one node
 validator = false           # it follows and executes, but has no vote
 weight = 2                  # its voting weight
+keys = 3                    # pos only: it votes for so many validators, each of its weight
 port = 9000
 p2p_port = 31000
 log_level = "debug"
@@ -41,10 +43,13 @@ from network.cluster.run_directory import check_name
 from network.failures import BadInput
 from node.primitives.scalars import ETHER, Address
 
-CONSENSUS: Final = ("bft", "instant")
+CONSENSUS: Final = ("bft", "pos", "instant")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 NODES_MAX: Final = 64
+KEYS_MAX: Final = 64
+"""Validators that one node may vote for."""
+POS_SLOT_MS_MIN: Final = 1000
 ACCOUNTS_MAX: Final = 1000
 MANIFEST_BYTES_MAX: Final = 1024 * 1024
 
@@ -55,6 +60,7 @@ class NodeManifest:
 
     validator: bool = True
     weight: int = 1
+    keys: int = 1
     port: int | None = None
     p2p_port: int | None = None
     log_level: str | None = None
@@ -68,6 +74,7 @@ class Manifest:
     nodes: int = 4
     block_time: int = 1000
     """Milliseconds."""
+    slots_per_epoch: int = 2
     consensus: str = "bft"
     chain_id: int = 31337
     gas_limit: int = 30_000_000
@@ -114,6 +121,22 @@ class Manifest:
                 f"consensus instant works with one node, {self.nodes} were asked for",
                 "use --nodes 1, or --consensus bft",
             )
+        if self.consensus == "pos" and self.block_time < POS_SLOT_MS_MIN:
+            raise BadInput(
+                f"a slot of {self.block_time} ms is too short: pos takes header times from its slots, in seconds",
+                "use a block time of at least 1, or --consensus bft",
+            )
+        if self.consensus != "pos":
+            for name, own in self.node.items():
+                if own.keys != 1:
+                    raise BadInput(
+                        f"[node.{name}]: keys = {own.keys}, but under {self.consensus} a node has one vote",
+                        "use weight, or --consensus pos",
+                    )
+            if "slots_per_epoch" in self.given:
+                raise BadInput(
+                    f"{self.consensus} knows no epochs", "leave slots_per_epoch away, or use --consensus pos"
+                )
         if not any(self.of_node(name).validator for name in names):
             raise BadInput("no node is a validator", "set validator = true for at least one node")
         seed_of(self.mnemonic)
@@ -248,6 +271,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "name": _name,
     "nodes": _number(1, NODES_MAX),
     "block_time": _block_time,
+    "slots_per_epoch": _number(2, 64),
     "consensus": _choice(CONSENSUS),
     "chain_id": _number(1, 2**53 - 1),
     "gas_limit": _number(5_000, 2**63 - 1),
@@ -266,6 +290,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
 _NODE_READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "validator": _flag,
     "weight": _number(1, 2**32),
+    "keys": _number(1, KEYS_MAX),
     "port": _number(1, 65535),
     "p2p_port": _number(1, 65535),
     "log_level": _choice(LOG_LEVELS),

@@ -104,24 +104,22 @@ def provision(
     seed = seed or secrets.token_bytes(SEED_BYTES)
     _write_secret(run.path / "validators.seed", seed.hex())
     names = manifest.node_names()
-    voters = dict(zip(names, derive_accounts(seed, len(names), VALIDATOR_PATH), strict=True))
-    validators = [
-        (voters[name].address, manifest.of_node(name).weight) for name in names if manifest.of_node(name).validator
-    ]
+    voters = _voters(manifest, seed)
+    validators = [(voter.address, manifest.of_node(name).weight) for name in names for voter in voters.get(name, ())]
     document = _genesis(manifest, validators)
     write_json(run.genesis_file, document)
     identities = {name: Identity(_new_node_key(run, name)) for name in names}
     entries = []
     for name in names:
-        voter = voters[name] if manifest.of_node(name).validator else None
-        if voter is not None:
-            _write_secret(run.node_dir(name) / "validator.key", voter.private_key.hex())
+        own = voters.get(name, [])
+        for index, voter in enumerate(own):
+            _write_secret(run.node_dir(name) / _key_file(index), voter.private_key.hex())
         bootnodes = [
             identities[other].dial_string(f"{places[other].dial_host}:{places[other].p2p_port}")
             for other in names
             if other != name
         ]
-        run.config_file(name).write_text(_node_toml(manifest, name, places[name], bootnodes, voter), "utf-8")
+        run.config_file(name).write_text(_node_toml(manifest, name, places[name], bootnodes, own), "utf-8")
         place = places[name]
         entries.append(
             NodeEntry(
@@ -130,7 +128,8 @@ def provision(
                 place.http_port,
                 place.p2p_port,
                 identities[name].node_id.hex(),
-                voter.checksummed if voter else None,
+                own[0].checksummed if own else None,
+                tuple(voter.checksummed for voter in own[1:]),
             )
         )
     network = NetworkFile(
@@ -183,6 +182,22 @@ def _genesis(manifest: Manifest, validators: list[tuple[Address, int]]) -> dict[
     return document
 
 
+def _voters(manifest: Manifest, seed: bytes) -> dict[str, list[Account]]:
+    """The validators that each node votes for. A node's first key depends on its place only."""
+    names = manifest.node_names()
+    more = {name: manifest.of_node(name).keys - 1 for name in names}
+    accounts = derive_accounts(seed, len(names) + sum(more.values()), VALIDATOR_PATH)
+    further = iter(accounts[len(names) :])
+    voters = {
+        name: [first, *(next(further) for _ in range(more[name]))] for name, first in zip(names, accounts, strict=False)
+    }
+    return {name: own for name, own in voters.items() if manifest.of_node(name).validator}
+
+
+def _key_file(index: int) -> str:
+    return f"validator{index or ''}.key"
+
+
 def _new_node_key(run: RunDirectory, name: str) -> bytes:
     run.node_dir(name).mkdir(mode=0o700, exist_ok=True)
     key = secrets.token_bytes(SEED_BYTES)
@@ -197,7 +212,7 @@ def _write_secret(path: Path, text: str) -> None:
         file.write(text + "\n")
 
 
-def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str], voter: Account | None) -> str:
+def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str], voters: list[Account]) -> str:
     """One node's configuration. Paths are relative to the file, so that the directory can be moved or mounted."""
     listen_host = f"[{place.p2p_host}]" if ":" in place.p2p_host else place.p2p_host
     own = manifest.of_node(name)
@@ -228,10 +243,15 @@ def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str]
         f"block_time_ms = {manifest.block_time}",
         *(
             [
-                f"# votes as {checksum_address(voter.address)}",
-                'validator_key_file = "validator.key"',
+                f"# votes as {', '.join(checksum_address(voter.address) for voter in voters)}",
+                f"validator_key_file = {_string(_key_file(0))}",
+                *(
+                    [f"validator_key_files = {_list([_key_file(index) for index in range(1, len(voters))])}"]
+                    if len(voters) > 1
+                    else []
+                ),
             ]
-            if voter
+            if voters
             else ["# no validator key: it follows"]
         ),
         "",

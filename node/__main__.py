@@ -85,13 +85,14 @@ def run(config_path: Path) -> int:
         node_key = load_node_key(config, runtime)
         validator_file = config.consensus.validator_key_file
         validator_key = read_key(Path(validator_file)) if validator_file else None
+        more_keys = [read_key(Path(text)) for text in config.consensus.validator_key_files]
     except (ConfigError, GenesisError, KeyFileError) as error:
         return _refused(str(error), UNUSABLE)
 
     def service() -> Service:
         database = LmdbDatabase(Path(config.node.data_dir) / "db")
         try:
-            return Node(config, genesis, runtime, database, log, node_key, validator_key)
+            return Node(config, genesis, runtime, database, log, node_key, validator_key, more_keys=more_keys)
         except BaseException:
             database.close()
             raise

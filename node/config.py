@@ -53,6 +53,8 @@ class ConsensusSettings:
 
     engine: str = ""
     validator_key_file: str = ""
+    validator_key_files: tuple[str, ...] = ()
+    """Further keys; engine pos lets one node vote for several validators."""
     block_time_ms: int = 0
     """0: the genesis file's."""
     fee_recipient: str = ""
@@ -185,5 +187,9 @@ def _checked(config: NodeConfig, origin: str, base: Path | None) -> NodeConfig:
         config,
         node=replace(config.node, data_dir=resolved(config.node.data_dir), genesis=resolved(config.node.genesis)),
         p2p=replace(config.p2p, node_key_file=resolved(config.p2p.node_key_file)),
-        consensus=replace(config.consensus, validator_key_file=resolved(config.consensus.validator_key_file)),
+        consensus=replace(
+            config.consensus,
+            validator_key_file=resolved(config.consensus.validator_key_file),
+            validator_key_files=tuple(resolved(text) for text in config.consensus.validator_key_files),
+        ),
     )

@@ -7,17 +7,18 @@ over virtual time and a disk that forgets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from node.chain.chain import Chain
 from node.chain.feed import NewHead, News
 from node.chain.genesis import Genesis
 from node.config import ConfigError, NodeConfig
-from node.consensus.assembly import bft_codec, bft_driver, instant_driver
+from node.consensus.assembly import bft_codec, bft_driver, instant_driver, pos_driver
 from node.consensus.bft.messages import ChainDomain
 from node.consensus.driver import ConsensusDriver, ProposerSettings
 from node.consensus.engine import Engine
+from node.consensus.pos.rules import PosRules
 from node.consensus.validators import Validator, ValidatorSet
 from node.evm.interpreter import Interpreter
 from node.p2p.identity import Identity
@@ -61,9 +62,18 @@ class Node:
         validator_key: bytes | None,
         wrap_engine: WrapEngine = lambda engine: engine,
         listen_http: bool = True,
+        more_keys: Sequence[bytes] = (),
     ) -> None:
-        """Raises ConfigError, WrongGenesis or CorruptDatabase; nothing is listening yet."""
+        """Raises ConfigError, WrongGenesis or CorruptDatabase; nothing is listening yet.
+
+        ``more_keys``: further validators that this node votes for (engine pos).
+        """
         check_engine(config, genesis)
+        keys = [key for key in (validator_key, *more_keys) if key is not None]
+        if len(keys) > 1 and genesis.consensus.engine != "pos":
+            raise ConfigError(
+                f"consensus.validator_key_files: engine {genesis.consensus.engine} votes with one key a node"
+            )
         self.config = config
         self.log = log
         self._runtime = runtime
@@ -96,7 +106,7 @@ class Node:
         )
         self._transactions = TransactionExchange(self.pool, self.switch, runtime, log)
         self._sync: Sync | None = None
-        self.driver = self._build_consensus(genesis, validator_key, wrap_engine)
+        self.driver = self._build_consensus(genesis, keys, wrap_engine)
         self.chain.feed.subscribe(self._on_news)
         follow_head(self.pool, self.chain, NewHead(self.chain.head, (), ()))
         self.pool.on_added.append(lambda tx, local: self.driver.pool_has_work())
@@ -128,7 +138,7 @@ class Node:
 
     # --- building ---
 
-    def _build_consensus(self, genesis: Genesis, key: bytes | None, wrap_engine: WrapEngine) -> ConsensusDriver:
+    def _build_consensus(self, genesis: Genesis, keys: Sequence[bytes], wrap_engine: WrapEngine) -> ConsensusDriver:
         rules = genesis.consensus
         settings = self.config.consensus
         block_time_ms = settings.block_time_ms or rules.block_time_ms
@@ -139,6 +149,20 @@ class Node:
         )
         if rules.engine == "instant":
             return instant_driver(self.chain, self.pool, self._runtime, self.log, settings.block_time_ms, proposer)
+        if rules.engine == "pos":
+            driver = pos_driver(
+                pos_rules(genesis),
+                self.chain,
+                self.pool,
+                self.switch,
+                self._database,
+                self._runtime,
+                self.log,
+                keys,
+                proposer,
+            )
+            driver.engine = wrap_engine(driver.engine)
+            return driver
         validators = ValidatorSet(Validator(one.address, one.weight) for one in rules.validators)
         domain = ChainDomain(genesis.chain_id, self.chain.genesis_hash)
         codec = bft_codec(domain, validators)
@@ -152,7 +176,7 @@ class Node:
             self._database,
             self._runtime,
             self.log,
-            key,
+            keys[0] if keys else None,
             block_time_ms,
             proposer,
         )
@@ -210,6 +234,17 @@ class Node:
 
     def _on_news(self, news: News) -> None:
         if isinstance(news, NewHead):
+            if news.removed:
+                old, header = news.removed[0].header, news.header
+                self.log.warning(
+                    "reorganisation",
+                    depth=len(news.removed),
+                    old_height=old.number,
+                    old_hash=old.hash,
+                    height=header.number,
+                    hash=header.hash,
+                    transactions_undone=sum(len(block.transactions) for block in news.removed),
+                )
             follow_head(self.pool, self.chain, news)
 
     def _health(self) -> str | None:
@@ -237,10 +272,28 @@ def check_engine(config: NodeConfig, genesis: Genesis) -> None:
             "the genesis file's chain begins with mined blocks, which no engine here makes: "
             "set terminalTotalDifficulty to 0 and all block-numbered forks to 0"
         )
-    if rules.engine == "bft" and not rules.validators:
+    if rules.engine != "instant" and not rules.validators:
         raise ConfigError(
             "the genesis file names no validators: add config.evmesh.validators, or use engine instant for one node"
         )
+    if rules.engine == "pos":
+        pos_rules(genesis)
+
+
+def pos_rules(genesis: Genesis) -> PosRules:
+    """What a pos network's validators agree on. Raises ConfigError."""
+    rules = genesis.consensus
+    try:
+        return PosRules(
+            genesis.chain_id,
+            genesis.block().hash,
+            ValidatorSet(Validator(one.address, one.weight) for one in rules.validators),
+            genesis.timestamp * 1000,
+            rules.slot_ms,
+            rules.slots_per_epoch,
+        )
+    except ValueError as error:
+        raise ConfigError(f"the genesis file's config.evmesh: {error}") from None
 
 
 def _address(text: str) -> Address:

@@ -57,6 +57,8 @@ class NodeEntry:
     """Hex of its network identity."""
     validator: str | None
     """Checksummed address it votes with; None: a follower."""
+    more_validators: tuple[str, ...] = ()
+    """Further addresses it votes with (engine pos)."""
 
     @property
     def url(self) -> str:
@@ -140,7 +142,10 @@ class RunDirectory:
                     f"{path} has format {content.get('format')!r}, this evmesh reads {FORMAT}",
                     f"remove the directory and start anew: rm -r {self.path}",
                 )
-            nodes = tuple(NodeEntry(**entry) for entry in content.pop("nodes"))
+            nodes = tuple(
+                NodeEntry(**(entry | {"more_validators": tuple(entry.get("more_validators", ()))}))
+                for entry in content.pop("nodes")
+            )
             return NetworkFile(nodes=nodes, **content)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise Failure(f"{path} cannot be used: {error}", f"remove it with: rm -r {self.path}") from None

@@ -3,6 +3,7 @@
 Consensus settings ride in ``config.evmesh``; every other client ignores the key:
 
     "evmesh": {"engine": "bft", "blockTimeMs": 1000, "validators": [{"address": "0x…", "weight": 1}]}
+    "evmesh": {"engine": "pos", "slotMs": 1000, "slotsPerEpoch": 2, "validators": [{"address": "0x…"}]}
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from node.state.genesis_state import GenesisAccount, state_from_alloc
 from node.types.blocks import Block, Header
 from node.types.receipts import EMPTY_BLOOM
 
-ENGINES: Final = ("instant", "bft")
+ENGINES: Final = ("instant", "bft", "pos")
 EXTRA_DATA_MAX: Final = 32
 EMPTY_REQUESTS_HASH: Final = Hash32(bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"))
 """sha256 of no requests (EIP-7685)."""
@@ -54,6 +55,9 @@ class ConsensusRules:
 
     engine: str = "bft"
     block_time_ms: int = 1000
+    slot_ms: int = 1000
+    """Engine pos: the length of a slot. Slot 0 begins at the genesis block's timestamp."""
+    slots_per_epoch: int = 2
     validators: tuple[GenesisValidator, ...] = ()
 
 
@@ -120,16 +124,16 @@ class Genesis:
 
     def rules_hash(self) -> Hash32:
         """What two nodes must share beside the genesis block: fork schedule and consensus rules."""
-        text = json.dumps(
-            {
-                "schedule": self.schedule.to_config(),
-                "engine": self.consensus.engine,
-                "validators": [["0x" + v.address.hex(), v.weight] for v in self.consensus.validators],
-                "blockTimeMs": self.consensus.block_time_ms,
-            },
-            sort_keys=True,
-        )
-        return keccak256(text.encode())
+        rules = self.consensus
+        shared: dict[str, Any] = {
+            "schedule": self.schedule.to_config(),
+            "engine": rules.engine,
+            "validators": [["0x" + v.address.hex(), v.weight] for v in rules.validators],
+            "blockTimeMs": rules.block_time_ms,
+        }
+        if rules.engine == "pos":
+            shared |= {"slotMs": rules.slot_ms, "slotsPerEpoch": rules.slots_per_epoch}
+        return keccak256(json.dumps(shared, sort_keys=True).encode())
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -185,14 +189,22 @@ def genesis_from_json(document: object) -> Genesis:
 
 def _consensus(value: object) -> ConsensusRules:
     rules = _object(value, "config.evmesh")
-    known = {"engine", "blockTimeMs", "validators"}
-    for key in rules:
-        if key not in known:
-            raise GenesisError(f"config.evmesh.{key}: unknown key; known are {', '.join(sorted(known))}")
     engine = rules.get("engine", "bft")
     if engine not in ENGINES:
         raise GenesisError(f"config.evmesh.engine: {engine!r} is none of {', '.join(ENGINES)}")
-    block_time_ms = _number(rules.get("blockTimeMs", 1000), "config.evmesh.blockTimeMs", 3_600_000)
+    known = {"engine", "validators"} | ({"slotMs", "slotsPerEpoch"} if engine == "pos" else {"blockTimeMs"})
+    for key in rules:
+        if key not in known:
+            names = ", ".join(sorted(known))
+            raise GenesisError(f"config.evmesh.{key}: unknown key; known to engine {engine} are {names}")
+    numbers = {
+        key: _number(rules.get(key, default), f"config.evmesh.{key}", maximum)
+        for key, default, maximum in (
+            ("blockTimeMs", 1000, 3_600_000),
+            ("slotMs", 1000, 3_600_000),
+            ("slotsPerEpoch", 2, 1024),
+        )
+    }
     entries = rules.get("validators", [])
     if not isinstance(entries, list):
         raise GenesisError("config.evmesh.validators: expected a list")
@@ -207,7 +219,8 @@ def _consensus(value: object) -> ConsensusRules:
         if any(validator.address == address for validator in validators):
             raise GenesisError(f"{where}.address: 0x{address.hex()} stands here twice")
         validators.append(GenesisValidator(address, weight))
-    return ConsensusRules(engine, block_time_ms, tuple(sorted(validators, key=lambda v: v.address)))
+    ordered = tuple(sorted(validators, key=lambda v: v.address))
+    return ConsensusRules(engine, numbers["blockTimeMs"], numbers["slotMs"], numbers["slotsPerEpoch"], ordered)
 
 
 def _account(key: str, value: object) -> tuple[Address, GenesisAccount]:

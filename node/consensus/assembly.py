@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from node.consensus.bft.codec import BftCodec
@@ -12,7 +13,12 @@ from node.consensus.doors import ChainDoor, PoolDoor
 from node.consensus.driver import ConsensusDriver, ProposerSettings, SwitchDoor
 from node.consensus.instant import InstantEngine, SoloCodec
 from node.consensus.journal import Journal
-from node.consensus.signer import Secp256k1Key, Signer
+from node.consensus.pos.codec import PosCodec
+from node.consensus.pos.core import PosEngine
+from node.consensus.pos.messages import decode as decode_pos
+from node.consensus.pos.protection import SlashingProtection
+from node.consensus.pos.rules import PosRules
+from node.consensus.signer import ProtectedSigner, Secp256k1Key, Signer
 from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import ZERO_ADDRESS
 from node.runtime.runtime import Runtime
@@ -58,6 +64,40 @@ def bft_driver(
         proposer = replace(proposer, fee_recipient=key.address)
     engine = BftEngine(validators, key.address, settings, jitter_seed)
     return ConsensusDriver(engine, codec, chain, pool, switch, runtime, log, signer, journal, proposer)
+
+
+def pos_driver(
+    rules: PosRules,
+    chain: ChainDoor,
+    pool: PoolDoor,
+    switch: SwitchDoor,
+    database: Database,
+    runtime: Runtime,
+    log: Log,
+    private_keys: Sequence[bytes] = (),
+    proposer: ProposerSettings | None = None,
+    adopt_missing_log: bool = False,
+) -> ConsensusDriver:
+    """A node with the keys of some validators, or of none (a follower). Blocks pay the first unless told otherwise."""
+    proposer = proposer or ProposerSettings()
+    keys = []
+    for private_key in private_keys:
+        key = Secp256k1Key(private_key)
+        if key.address in rules.validators:
+            keys.append(key)
+        else:
+            log.warning("a validator key is not in this chain's validator set; it is not used", address=key.address)
+    journal = signer = None
+    if keys:
+        addresses = [key.address for key in keys]
+        journal = Journal(database, rules.genesis_hash, addresses, chain.head.number, adopt_missing_log)
+        signer = ProtectedSigner(keys, rules, journal, SlashingProtection(), decode_pos)
+        if proposer.fee_recipient == ZERO_ADDRESS:
+            proposer = replace(proposer, fee_recipient=addresses[0])
+    engine = PosEngine(rules, [key.address for key in keys])
+    driver = ConsensusDriver(engine, PosCodec(rules), chain, pool, switch, runtime, log, signer, journal, proposer)
+    driver.syncing = engine.progress
+    return driver
 
 
 def instant_driver(

@@ -64,6 +64,11 @@ class Draft(ConsensusMessage, Protocol):
         """(height, round, kind)."""
         ...
 
+    @property
+    def validator(self) -> Address:
+        """Who signs."""
+        ...
+
     def signing_digest(self, domain: Domain) -> Hash32:
         """What the signature covers."""
         ...

@@ -119,15 +119,6 @@ class Signer:
         self._stored = {slot: message for slot, message in self._stored.items() if slot[0] >= self._decided}
 
 
-class Statement(Draft, Protocol):
-    """A draft that says whose it is."""
-
-    @property
-    def validator(self) -> Address:
-        """Who signs."""
-        ...
-
-
 class Protection(Protocol):
     """What keys may still sign, from what they have signed."""
 
@@ -174,7 +165,7 @@ class ProtectedSigner:
         """Who signs here."""
         return tuple(self._keys)
 
-    def sign(self, draft: Statement, proof: ConsensusMessage | None) -> ConsensusMessage:
+    def sign(self, draft: Draft, proof: ConsensusMessage | None) -> ConsensusMessage:
         """The signed message, durable with its proof. Raises RefusedToSign, or OSError when the disk fails."""
         key = self._keys.get(draft.validator)
         if key is None:

@@ -188,6 +188,11 @@ class Proposal:
         return self.statement.slot
 
     @property
+    def validator(self) -> Address:
+        """The proposer."""
+        return self.statement.validator
+
+    @property
     def height(self) -> int:
         """The statement's height."""
         return self.statement.height

@@ -179,6 +179,10 @@ class PosEngine:
             return "its proposer has two blocks in this slot" if twins > 1 else ""
         return ""
 
+    def progress(self) -> dict[str, int] | None:
+        """Block numbers that a catch-up stands at ("from") and goes "to"; None when there is none."""
+        return self.exchange.progress if self._tree is not None else None
+
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""
         return inspect_engine(self, self._tree, self._at.wall_ms, len(self._executing), len(self._uncounted))

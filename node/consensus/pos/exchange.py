@@ -182,6 +182,13 @@ class Exchange:
         return self._range_runs and self._range_moves
 
     @property
+    def progress(self) -> dict[str, int] | None:
+        """Block numbers that the catch-up stands at and goes to; None when there is none."""
+        if not self.catching_up:
+            return None
+        return {"from": self._tree.head().header.number, "to": self._range_last}
+
+    @property
     def _range_runs(self) -> bool:
         return self._range_peer is not None and self._tree.store.slot < self._range_slot + STALLED_SLOTS
 

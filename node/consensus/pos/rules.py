@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from node.consensus.pos.checkpoints import epoch_of
-from node.consensus.validators import ValidatorSet, validators_from_config
+from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import Address, Hash32
 
 SLOT_MS_MIN: Final = 1000
@@ -63,17 +62,3 @@ class PosRules:
             cached = {address: index for index, address in enumerate(self.validators.addresses)}
             object.__setattr__(self, "_by_address", cached)
         return cached
-
-
-def rules_from_config(evmesh: object, chain_id: int, genesis_hash: Hash32, genesis_timestamp: int) -> PosRules:
-    """The rules in a genesis ``config.evmesh``: validators, ``slotMs``, ``slotsPerEpoch``. Raises ValueError."""
-    if not isinstance(evmesh, Mapping):
-        raise ValueError("config.evmesh: expected an object")
-    numbers = []
-    for name, default in (("slotMs", SLOT_MS_MIN), ("slotsPerEpoch", SLOTS_PER_EPOCH_MIN)):
-        number = evmesh.get(name, default)
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise ValueError(f"{name}: expected a whole number")
-        numbers.append(number)
-    validators = validators_from_config(evmesh.get("validators"))
-    return PosRules(chain_id, genesis_hash, validators, genesis_timestamp * 1000, numbers[0], numbers[1])

@@ -10,7 +10,7 @@ from node.consensus.engine import InvalidSeal, MalformedMessage
 from node.consensus.pos.checkpoints import Checkpoint
 from node.consensus.pos.codec import PosCodec
 from node.consensus.pos.messages import Attestation, Body, SignedBlock, Slashing, Status
-from node.consensus.pos.rules import PosRules, rules_from_config
+from node.consensus.pos.rules import PosRules
 from node.consensus.pos.seals import encode_seal
 from node.consensus.pos.state import genesis_state
 from node.consensus.signer import Secp256k1Key
@@ -101,18 +101,3 @@ def test_rules_refuse_what_makes_no_chain() -> None:
     with pytest.raises(ValueError, match="slotMs 10"):
         replace(RULES, slot_ms=10)
     assert (RULES.slot_at(GENESIS_MS - 5), RULES.slot_at(GENESIS_MS + 2999), RULES.timestamp(3)) == (0, 2, 1_000_003)
-
-
-def test_rules_come_from_the_genesis_file() -> None:
-    config = {
-        "engine": "pos",
-        "validators": [{"address": "0x" + key.address.hex()} for key in KEYS],
-        "slotMs": 2000,
-        "slotsPerEpoch": 4,
-    }
-    found = rules_from_config(config, 7, GENESIS.hash, 1000)
-    assert (found.slot_ms, found.slots_per_epoch, found.genesis_time_ms, len(found.validators)) == (2000, 4, 10**6, 3)
-    assert found.timestamp(3) == 1006
-    for bad in ({**config, "slotMs": "2"}, {**config, "slotsPerEpoch": True}, {**config, "validators": None}, None):
-        with pytest.raises(ValueError, match=r"expected|slot"):
-            rules_from_config(bad, 7, GENESIS.hash, 1000)
