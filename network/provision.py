@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from network import genesis
 from network.accounts import VALIDATOR_PATH, Account, checksum_address, derive_accounts, seed_of
-from network.cluster import ports, run_directory
+from network.cluster import links, ports, run_directory
 from network.cluster.process import write_json
 from network.cluster.run_directory import NetworkFile, NodeEntry, RunDirectory
 from network.failures import BadInput, Busy, Failure
@@ -97,10 +97,27 @@ def _evmesh_owner(busy: Busy) -> str | None:
     return None
 
 
+def choose_links(places: Mapping[str, Place]) -> links.Wiring | None:
+    """A free port for every link between nodes of this machine; None for a node alone."""
+    if len(places) < 2:
+        return None
+    first = next(iter(places.values()))
+    listening = {name: place.p2p_port for name, place in places.items()}
+    taken = [place.http_port for place in places.values()]
+    return links.choose(first.dial_host.strip("[]"), listening, taken)
+
+
 def provision(
-    manifest: Manifest, run: RunDirectory, places: Mapping[str, Place], seed: bytes | None = None
+    manifest: Manifest,
+    run: RunDirectory,
+    places: Mapping[str, Place],
+    seed: bytes | None = None,
+    wiring: links.Wiring | None = None,
 ) -> NetworkFile:
-    """Write everything that the nodes need into an empty run directory. Raises BadInput for a bad genesis file."""
+    """Write everything that the nodes need into an empty run directory. Raises BadInput for a bad genesis file.
+
+    With ``wiring`` the nodes know each other only at the ports of their links, else where they really listen.
+    """
     seed = seed or secrets.token_bytes(SEED_BYTES)
     _write_secret(run.path / "validators.seed", seed.hex())
     names = manifest.node_names()
@@ -115,7 +132,11 @@ def provision(
         for index, voter in enumerate(own):
             _write_secret(run.node_dir(name) / _key_file(index), voter.private_key.hex())
         bootnodes = [
-            identities[other].dial_string(f"{places[other].dial_host}:{places[other].p2p_port}")
+            identities[other].dial_string(
+                wiring.dial_address(name, other)
+                if wiring is not None
+                else f"{places[other].dial_host}:{places[other].p2p_port}"
+            )
             for other in names
             if other != name
         ]
@@ -132,6 +153,8 @@ def provision(
                 tuple(voter.checksummed for voter in own[1:]),
             )
         )
+    if wiring is not None:
+        wiring.write(run.path)
     network = NetworkFile(
         name=run.name,
         chain_id=int(document["config"]["chainId"]),

@@ -15,14 +15,14 @@ from network.cli.banner import banner
 from network.cli.group import VERSION
 from network.cli.output import Output, with_tilde
 from network.cli.status_table import status_rows
-from network.cluster import ports, process, run_directory
+from network.cluster import links, ports, process, run_directory
 from network.cluster.observer import observe
 from network.cluster.run_directory import NetworkFile, NodeEntry, RunDirectory
 from network.cluster.supervisor import Supervisor
 from network.cluster.warm_server import WarmServer
 from network.failures import EXIT_INTERRUPTED, BadInput, Busy
 from network.manifest import Manifest, load_manifest
-from network.provision import choose_places, funded_accounts, genesis_balances, provision
+from network.provision import choose_links, choose_places, funded_accounts, genesis_balances, provision
 from node.primitives.hexadecimal import to_data
 
 
@@ -156,7 +156,7 @@ def begin(manifest: Manifest, clean: bool, out: Output) -> RunDirectory:
         places, note = choose_places(manifest)
         if note:
             out.progress(f"note: {note}")
-        provision(manifest, run, places)
+        provision(manifest, run, places, wiring=choose_links(places))
     except BaseException:
         run.remove()
         raise
@@ -178,6 +178,10 @@ def _resume(given: dict[str, Any], clean: bool) -> RunDirectory:
     for node in network.nodes:
         for port in (node.http_port, node.p2p_port):
             _require_own_port(node.http_host, port)
+    wiring = links.Wiring.read(run.path)
+    if wiring is not None:
+        for port in wiring.ports.values():
+            _require_own_port(wiring.host, port)
     return run
 
 

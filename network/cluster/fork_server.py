@@ -8,6 +8,7 @@ exactly as if ``python -m node --config`` had been called: it runs the same func
 Talks JSON lines over standard input and output with its one client, the supervisor:
 
     → {"op": "start", "node": "n0", "config": "…/node.toml", "output": "…/node.out", "log": "…/node.log"}
+      ("entry": "module:function" where it is another program than the server's)
     ← {"op": "started", "node": "n0", "pid": 4711}
     ← {"op": "exited", "node": "n0", "pid": 4711, "code": 1}      (negative: killed by that signal)
     → {"op": "detach"}                                             ends this process, leaves the nodes
@@ -34,6 +35,9 @@ from network.cluster.warm_server import DEFAULT_ENTRY
 
 RunNode = Callable[[Path], int]
 
+PRELOADED = ("network.cluster.link_process",)
+"""Programs that are started with every network, beside its nodes."""
+
 
 def load_entry(entry: str) -> RunNode:
     """The function ``module:name`` that runs one node until it stops and returns its exit code."""
@@ -54,8 +58,8 @@ class ForkServer:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
 
-    def serve(self) -> Path | None:
-        """Serve until the end. In the server: returns None. In a freshly forked child: returns its config file."""
+    def serve(self) -> tuple[str | None, Path] | None:
+        """Serve until the end. In the server: None. In a freshly forked child: its entry, if named, and its config."""
         signal.signal(signal.SIGCHLD, self._on_child)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         while True:
@@ -76,22 +80,22 @@ class ForkServer:
                 request = json.loads(line)
                 if request["op"] == "detach":
                     return None
-                config = self._start(request)
-                if config is not None:
-                    return config
+                if self._start(request):
+                    return request.get("entry"), Path(request["config"])
 
     @staticmethod
     def _on_child(number: int, frame: FrameType | None) -> None:
         """The wakeup descriptor carries the news; the handler only keeps the signal from being ignored."""
 
-    def _start(self, request: dict[str, Any]) -> Path | None:
+    def _start(self, request: dict[str, Any]) -> bool:
+        """Fork; whether this is the child."""
         pid = os.fork()
         if pid == 0:
             self._become_node(request)
-            return Path(request["config"])
+            return True
         self._nodes[pid] = request["node"]
         self._reply({"op": "started", "node": request["node"], "pid": pid})
-        return None
+        return False
 
     def _become_node(self, request: dict[str, Any]) -> None:
         """In the child: leave the server's signals, pipes, session and name behind."""
@@ -144,10 +148,15 @@ def main(entry: str = DEFAULT_ENTRY) -> int:
     requests, replies = os.dup(0), os.dup(1)
     os.dup2(2, 1)
     run = load_entry(entry)
+    for module in PRELOADED:
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()  # children share these pages: the collector must not touch them
-    config = ForkServer(requests, replies).serve()
-    return run(config) if config is not None else 0
+    child = ForkServer(requests, replies).serve()
+    if child is None:
+        return 0
+    named, config = child
+    return (load_entry(named) if named else run)(config)
 
 
 if __name__ == "__main__":

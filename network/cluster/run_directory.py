@@ -6,7 +6,9 @@
     genesis.json            the genesis in use, geth's format
     validators.seed         where validator keys come from (mode 0600)
     contracts.json          what ``evmesh deploy`` has deployed
-    fork-server.log         what starting the nodes printed
+    links.json              the port of every link between two nodes
+    faults.json             the faults that are on
+    links/                  the process that carries the links: process.json, log
     n0/node.toml            a node's configuration
     n0/node.key             its network identity (mode 0600)
     n0/validator.key        its validator key (mode 0600), absent for a follower

@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from network.cluster import process, readiness
+from network.cluster import companion, links, process, readiness
+from network.cluster.fault_board import read_board
 from network.cluster.observer import clients_of
 from network.cluster.process import ProcessRecord
 from network.cluster.run_directory import RunDirectory
@@ -41,6 +42,7 @@ class Supervisor:
         self._server = server or WarmServer()
         records: dict[str, ProcessRecord] = {}
         try:
+            self._start_links()
             for node in wanted:
                 self.run.output_file(node.name).unlink(missing_ok=True)  # an old ready line must not count
                 self._server.start(
@@ -56,10 +58,17 @@ class Supervisor:
             readiness.wait_ready(self.run, records, START_SECONDS, self._fail_on_exit)
         except BaseException:
             process.kill_all(records.values())
+            companion.stop_all(self.run)
             self._server.close()
             self._server = None
             raise
         return records
+
+    def _start_links(self) -> None:
+        """The links first: a node that dials too early has to wait before it dials again."""
+        if links.Wiring.read(self.run.path) is not None:
+            companion.start(self.run, companion.COMPANION_LINKS, self._server)
+            companion.apply(self.run, read_board(self.run.path))
 
     def wait_connected(self) -> bool:
         """Wait until every node has all others as peers; False where some are still missing after a while."""
@@ -100,6 +109,7 @@ class Supervisor:
         """Stop every node; returns those that had to be killed."""
         running = self.run.running()
         killed = process.stop_all(running.values(), grace_seconds)
+        companion.stop_all(self.run)
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -110,6 +120,7 @@ class Supervisor:
     def kill(self) -> None:
         """Stop every node at once, without asking."""
         process.kill_all(self.run.running().values())
+        companion.stop_all(self.run, 0.0)
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -132,6 +143,8 @@ def restart_node(run: RunDirectory, name: str, seconds: float = START_SECONDS) -
     record = run.record(name)
     if record is not None and record.alive:
         raise Failure(f"{name} is running already (pid {record.pid})", f"stop it first: evmesh kill {name}")
+    if links.Wiring.read(run.path) is not None:
+        companion.start(run, companion.COMPANION_LINKS)
     run.output_file(name).unlink(missing_ok=True)
     pid = process.spawn(process.node_command(run.config_file(name)), run.output_file(name), run.log_file(name))
     record = _record(run, name, pid, node.http_port, node.p2p_port)

@@ -45,9 +45,11 @@ class WarmServer:
         self._used = False
         self._events: list[dict[str, Any]] = []
 
-    def start(self, node: str, config: Path, output: Path, log: Path) -> None:
-        """Ask for a node; ``started`` follows among the events. Raises Failure."""
+    def start(self, node: str, config: Path, output: Path, log: Path, entry: str | None = None) -> None:
+        """Ask for a node (or for what ``entry`` runs); ``started`` follows among the events. Raises Failure."""
         request = {"op": "start", "node": node, "config": str(config), "output": str(output), "log": str(log)}
+        if entry is not None:
+            request["entry"] = entry
         self._used = True
         self._send(request)
 

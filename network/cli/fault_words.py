@@ -1,0 +1,110 @@
+"""What commands that put faults on share: names to nodes, actions, and who still has a quorum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from network.client import NodeClient
+from network.cluster import companion, links
+from network.cluster.fault_board import ActiveFault, Board, change_board
+from network.cluster.run_directory import RunDirectory
+from network.failures import BadInput, Failure
+from network.faults.kinds import BadPlan, Value
+from network.faults.vocabulary import FaultAction
+
+
+def node_list(run: RunDirectory, text: str) -> tuple[str, ...]:
+    """``n0,n1`` or ``all`` as names, each once. Raises BadInput naming the known ones."""
+    if text == "all":
+        return tuple(run.node_names())
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise BadInput(f"{text!r} names no node", f"the nodes are {', '.join(run.node_names())}")
+    return tuple(dict.fromkeys(run.node(name).name for name in names))
+
+
+def action(kind: str, targets: Iterable[str] = (), **parameters: Value) -> FaultAction:
+    """A fault of the vocabulary, from now on. Raises BadInput."""
+    try:
+        return FaultAction(0, kind, tuple(targets), parameters)
+    except BadPlan as error:
+        raise BadInput(str(error)) from None
+
+
+def require_links(run: RunDirectory) -> links.Wiring:
+    """The network's links. Raises Failure where its nodes are not connected through any."""
+    wiring = links.Wiring.read(run.path)
+    if wiring is None:
+        nodes = run.node_names()
+        if len(nodes) < 2:
+            raise Failure(f"network {run.name} has one node, so there are no links", "start more: evmesh up --nodes 4")
+        raise Failure(
+            f"the nodes of network {run.name} dial each other directly, so its links cannot be changed",
+            "start a new network: evmesh up",
+        )
+    return wiring
+
+
+def carry_out(run: RunDirectory, board: Board) -> None:
+    """Have the link process do what the board says, where there is one."""
+    if links.Wiring.read(run.path) is not None:
+        companion.apply(run, board)
+
+
+def record(run: RunDirectory, fault: FaultAction, replaces: Sequence[str] = ()) -> None:
+    """Note a fault of one node on the board, in the place of earlier ones of the kinds ``replaces``."""
+    node = fault.targets[0]
+    kinds = (*replaces, fault.kind)
+    _, board = change_board(run.path, lambda before: before.without_node(node, kinds).with_fault(fault))
+    carry_out(run, board)
+
+
+def forget(run: RunDirectory, node: str, kinds: Sequence[str]) -> list[ActiveFault]:
+    """Take faults of one node off the board; those that were on it."""
+    before, board = change_board(run.path, lambda one: one.without_node(node, kinds))
+    gone = [fault for fault in before.faults if fault not in board.faults]
+    if gone:
+        carry_out(run, board)
+    return gone
+
+
+def weights_of(run: RunDirectory) -> dict[str, int]:
+    """Voting weight of every node now, as a running node tells it; empty where none answers."""
+    network = run.network()
+    by_address: dict[str, int] = {}
+    for node in network.nodes:
+        client = NodeClient(node.url, node.name, timeout_seconds=2.0)
+        try:
+            record = run.record(node.name)
+            if record is None or not record.alive or record.paused:
+                continue
+            told = client.call("evmesh_validators")
+            by_address = {str(one["address"]).lower(): int(one["weight"]) for one in told}
+            break
+        except (Failure, TypeError, KeyError, ValueError):
+            continue
+        finally:
+            client.close()
+    if not by_address:
+        return {}
+    return {node.name: by_address.get((node.validator or "").lower(), 0) for node in network.nodes}
+
+
+def quorum_words(run: RunDirectory, sides: Sequence[Sequence[str]]) -> str:
+    """Which side of a split can go on: ``quorum 3 of 4: neither side can finalize``."""
+    weights = weights_of(run)
+    total = sum(weights.values())
+    if not total:
+        return ""
+    quorum = 2 * total // 3 + 1
+    able = [side for side in sides if 3 * sum(weights.get(name, 0) for name in side) > 2 * total]
+    if able:
+        verdict = " and ".join(braced(side) for side in able) + " can go on finalizing"
+    else:
+        verdict = "neither side can finalize" if len(sides) == 2 else "no side can finalize"
+    return f"quorum {quorum} of {total}: {verdict}"
+
+
+def braced(names: Sequence[str]) -> str:
+    """``{n0,n1}``."""
+    return "{" + ",".join(names) + "}"
