@@ -165,7 +165,7 @@ class Node:
             return driver
         validators = ValidatorSet(Validator(one.address, one.weight) for one in rules.validators)
         domain = ChainDomain(genesis.chain_id, self.chain.genesis_hash)
-        codec = bft_codec(domain, validators)
+        codec = bft_codec(domain, validators, self.chain)
         driver = bft_driver(
             domain,
             validators,
@@ -183,7 +183,7 @@ class Node:
         driver.engine = wrap_engine(driver.engine)
         self.switch.requests.serve(DECIDED, Serving(self.chain).serve)
         # a codec of its own: sync checks certificates in a worker thread, the driver on the loop
-        seals = bft_codec(domain, validators)
+        seals = bft_codec(domain, validators, self.chain)
         switch = self.switch
         sync = Sync(self.chain, switch.requests, driver, seals, self._runtime, self.log, switch.penalise)
         driver.on_peer_height = sync.note_height

@@ -1,8 +1,12 @@
-"""One bft engine on a bench: we play the other validators, the EVM and the clock."""
+"""One bft engine on a bench: we play the other validators, the EVM and the clock.
+
+With ``contract`` the state holds the validator set: headers commit to bodies, answers carry the set after a block.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from network.simulator.level1.nodes import (
     LogDisk,
@@ -12,6 +16,7 @@ from network.simulator.level1.nodes import (
     make_block,
     make_raw_block,
 )
+from node.consensus.bft.body import beacon_root
 from node.consensus.bft.core import BftEngine, BftSettings
 from node.consensus.bft.messages import (
     NIL,
@@ -19,6 +24,7 @@ from node.consensus.bft.messages import (
     Certificate,
     ChainDomain,
     Decided,
+    Evidence,
     Kind,
     Polka,
     Proposal,
@@ -49,10 +55,12 @@ from node.consensus.engine import (
 from node.consensus.journal import Journal
 from node.consensus.proposal_fields import prev_randao
 from node.consensus.signer import Signer
+from node.consensus.validator_contract import weight_slot
 from node.consensus.validators import Validator, ValidatorSet
-from node.crypto.hashes import keccak256
+from node.crypto.hashes import EMPTY_TRIE_ROOT, keccak256
 from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Block, Header
+from node.types.operations import Operation, SetStorage
 
 WALL_MS = 1_700_000_000_000
 
@@ -68,6 +76,7 @@ class Bench:
         settings: BftSettings | None = None,
         factory: Callable[..., BftEngine] = BftEngine,
         start: bool = True,
+        contract: bool = False,
     ) -> None:
         addresses = sorted(Address(keccak256(b"bench %d" % index)[:20]) for index in range(nodes))
         self.addresses = addresses
@@ -77,7 +86,10 @@ class Bench:
         self.me = me
         self.settings = settings or BftSettings()
         self.factory = factory
-        self.genesis = genesis_block()
+        self.contract = contract
+        self.genesis = self._full(genesis_block(), Hash32(bytes(32))) if contract else genesis_block()
+        self.sets: dict[Hash32, ValidatorSet] = {self.genesis.hash: self.validators}
+        """The set after each block that was built or executed here."""
         self.domain = ChainDomain(1, self.genesis.hash)
         self.disk = LogDisk()
         self.chain: list[Block] = [self.genesis]
@@ -104,7 +116,12 @@ class Bench:
         self.signer = Signer(key, self.domain, journal, decode, self.head.number)
         self.engine = self.factory(self.validators, key.address if self.me is not None else None, self.settings, 7)
         self.timers.clear()
-        self.handle(Started(self.moment(), self.head, journal.records, journal.is_new, journal.damage))
+        validators = self.sets[self.chain[-1].hash] if self.contract else None
+        evidence = tuple(record.evidence.encode() for record in self.evidence)
+        records, is_new, damage = journal.records, journal.is_new, journal.damage
+        self.handle(
+            Started(self.moment(), self.head, records, is_new, damage, validators=validators, evidence=evidence)
+        )
         if start:
             self.fire("start")
 
@@ -154,18 +171,44 @@ class Bench:
             return [] if self.hold_builds else [self.built(effect)]
         elif isinstance(effect, ExecutePayload):
             self.executions.append(effect.block)
-            return [] if self.hold_executions else [self.executed(effect.block)]
+            return [] if self.hold_executions else [self.executed(effect.block, effect.operations)]
         return []
+
+    @staticmethod
+    def _full(block: Block, beacon_root: Hash32) -> Block:
+        """The block with a header that commits to a consensus body."""
+        header = replace(
+            block.header,
+            base_fee_per_gas=7,
+            withdrawals_root=EMPTY_TRIE_ROOT,
+            blob_gas_used=0,
+            excess_blob_gas=0,
+            parent_beacon_block_root=beacon_root,
+            _hash=[],
+        )
+        return Block(header, (), (), ())
+
+    def _set_after(self, block: Block, operations: Sequence[Operation]) -> ValidatorSet | None:
+        if not self.contract:
+            return None
+        before = self.sets[block.header.parent_hash]
+        slots = [operation.slot for operation in operations if isinstance(operation, SetStorage)]
+        left = [one for one in before.validators if weight_slot(one.address) not in slots]
+        return self.sets.setdefault(block.hash, ValidatorSet(left))
 
     def built(self, effect: BuildPayload) -> PayloadBuilt:
         """The answer to a build request."""
         block = make_block(self.head, effect, b"mine %d" % effect.request, self.addresses[self.me or 0])
-        return PayloadBuilt(self.moment(), effect.request, block)
+        if self.contract:
+            block = self._full(block, effect.parent_beacon_block_root)
+        validators = self._set_after(block, effect.operations)
+        return PayloadBuilt(self.moment(), effect.request, block, validators=validators)
 
-    def executed(self, block: Block) -> PayloadStatus:
+    def executed(self, block: Block, operations: Sequence[Operation] = ()) -> PayloadStatus:
         """The answer to an execution request."""
-        valid = block.header.state_root == execute(self.head.state_root, block.header.extra_data)
-        return PayloadStatus(self.moment(), block.hash, valid, "" if valid else "INVALID_STATE_ROOT")
+        if block.header.state_root != execute(self.head.state_root, block.header.extra_data):
+            return PayloadStatus(self.moment(), block.hash, False, "INVALID_STATE_ROOT")
+        return PayloadStatus(self.moment(), block.hash, True, validators=self._set_after(block, operations))
 
     def fire(self, kind: str, round_number: int = 0) -> None:
         """Let a timer of the current height run out."""
@@ -178,12 +221,20 @@ class Bench:
 
     # --- what the others say ---------------------------------------------------------------------
 
-    def block(self, payload: bytes, *, wrong_root: bool = False, timestamp: int | None = None) -> Block:
-        """A block on the current head."""
+    def block(
+        self,
+        payload: bytes,
+        *,
+        wrong_root: bool = False,
+        timestamp: int | None = None,
+        evidence: Sequence[Evidence] = (),
+    ) -> Block:
+        """A block on the current head that commits to ``evidence``."""
         head = self.head
         root = keccak256(b"wrong") if wrong_root else None
         when = head.timestamp + 1 if timestamp is None else timestamp
-        return make_raw_block(head, when, prev_randao(head.hash), payload, self.addresses[-1], root)
+        block = make_raw_block(head, when, prev_randao(head.hash), payload, self.addresses[-1], root)
+        return self._full(block, beacon_root(head.hash, evidence)) if self.contract else block
 
     def _statement(self, kind: Kind, who: int, round_number: int, value: Hash32, valid_round: int) -> Statement:
         key = TagKey(self.addresses[who])
@@ -201,10 +252,12 @@ class Bench:
         valid_round: int = NONE,
         polka: Certificate | None = None,
         by: int | None = None,
+        evidence: Sequence[Evidence] = (),
     ) -> Proposal:
         """A signed proposal by the right proposer (or ``by``)."""
         who = self.proposer(round_number) if by is None else by
-        return Proposal(self._statement(Kind.PROPOSAL, who, round_number, block.hash, valid_round), block, polka)
+        statement = self._statement(Kind.PROPOSAL, who, round_number, block.hash, valid_round)
+        return Proposal(statement, block, polka, tuple(evidence))
 
     def prevotes(
         self, round_number: int, block: Block | None, who: Sequence[int], valid_round: int = NONE
@@ -229,9 +282,20 @@ class Bench:
         """A polka message."""
         return Polka(block, self.certificate(Kind.PREVOTE, round_number, block, who, valid_round))
 
-    def decided(self, round_number: int, block: Block, who: Sequence[int] = (1, 2, 3)) -> Decided:
+    def decided(
+        self, round_number: int, block: Block, who: Sequence[int] = (1, 2, 3), evidence: Sequence[Evidence] = ()
+    ) -> Decided:
         """A decided message."""
-        return Decided(block, self.certificate(Kind.PRECOMMIT, round_number, block, who))
+        return Decided(block, self.certificate(Kind.PRECOMMIT, round_number, block, who), tuple(evidence))
+
+    def equivocation(self, who: int, height: int | None = None) -> Evidence:
+        """Two precommits of one validator in one slot."""
+        key = TagKey(self.addresses[who])
+        first, second = (
+            Statement(Kind.PRECOMMIT, height or self.engine.height, 0, value, NONE, key.address).signed(key.sign(b""))
+            for value in (Hash32(b"\x01" * 32), Hash32(b"\x02" * 32))
+        )
+        return Evidence(first, second)
 
     def nil_round(self, round_number: int) -> None:
         """A round in which everybody else votes nil and every timer runs out."""

@@ -179,7 +179,7 @@ class MeshNode:
             self.driver: ConsensusDriver = instant_driver(self.chain, self.pool, runtime, log, self.block_time_ms)
         else:
             domain = ChainDomain(self.genesis.chain_id, self.chain.genesis_hash)
-            codec = bft_codec(domain, self.validators)
+            codec = bft_codec(domain, self.validators, self.chain)
             self.driver = bft_driver(
                 domain,
                 self.validators,
@@ -193,7 +193,7 @@ class MeshNode:
                 self.key,
                 self.block_time_ms,
             )
-            seals = bft_codec(domain, self.validators)
+            seals = bft_codec(domain, self.validators, self.chain)
             self.sync = Sync(self.chain, self.switch, self.driver, seals, runtime, log, self.switch.penalise)
             self.driver.on_peer_height = self.sync.note_height
             self.driver.on_decided = self.sync.note_decided

@@ -11,6 +11,7 @@ from node.consensus.bft.messages import ChainDomain, decode
 from node.consensus.bft.round_machine import Timeouts
 from node.consensus.doors import ChainDoor, PoolDoor
 from node.consensus.driver import ConsensusDriver, ProposerSettings, SwitchDoor
+from node.consensus.evidence_store import EvidenceStore
 from node.consensus.instant import InstantEngine, SoloCodec
 from node.consensus.journal import Journal
 from node.consensus.pos.codec import PosCodec
@@ -19,6 +20,7 @@ from node.consensus.pos.messages import decode as decode_pos
 from node.consensus.pos.protection import SlashingProtection
 from node.consensus.pos.rules import PosRules
 from node.consensus.signer import ProtectedSigner, Secp256k1Key, Signer
+from node.consensus.validator_contract import ValidatorReader
 from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import ZERO_ADDRESS
 from node.runtime.runtime import Runtime
@@ -26,9 +28,10 @@ from node.storage.database import Database
 from node.telemetry.logs import Log
 
 
-def bft_codec(domain: ChainDomain, validators: ValidatorSet) -> BftCodec:
-    """Wire, signatures and seals of a bft chain; sync and the driver share one."""
-    return BftCodec(domain, validators)
+def bft_codec(domain: ChainDomain, validators: ValidatorSet, chain: ChainDoor) -> BftCodec:
+    """Wire, signatures and seals of a bft chain. ``validators``: the genesis file's, where the state holds none."""
+    reader = ValidatorReader(chain.view_at)
+    return BftCodec(domain, lambda: reader.after(chain.head) or validators, reader.after(chain.head) is not None)
 
 
 def bft_driver(
@@ -47,23 +50,26 @@ def bft_driver(
     timeouts: Timeouts | None = None,
     adopt_missing_log: bool = False,
 ) -> ConsensusDriver:
-    """A validator (with a key of the set) or a follower. Blocks pay the validator unless told otherwise."""
+    """A node whose key votes while it is in the set, or a follower. Blocks pay the key unless told otherwise."""
     settings = BftSettings(block_time_ms=block_time_ms, timeouts=timeouts or Timeouts())
     jitter_seed = int.from_bytes(runtime.entropy(8), "big")
     proposer = proposer or ProposerSettings()
     key = Secp256k1Key(private_key) if private_key is not None else None
-    if key is None or key.address not in validators:
-        if key is not None:
-            log.warning("the validator key is not in this chain's validator set; following only", address=key.address)
+    reader, evidence = ValidatorReader(chain.view_at), EvidenceStore(database)
+    if key is None:
         engine = BftEngine(validators, None, settings, jitter_seed)
-        return ConsensusDriver(engine, codec, chain, pool, switch, runtime, log, proposer=proposer)
+        return ConsensusDriver(engine, codec, chain, pool, switch, runtime, log, None, None, proposer, reader, evidence)
+    if key.address not in (reader.after(chain.head) or validators):
+        log.warning("the validator key is not in this chain's validator set; following only", address=key.address)
     head_number = chain.head.number
     journal = Journal(database, domain.genesis_hash, key.address, head_number, adopt_missing_log)
     signer = Signer(key, domain, journal, decode, head_number)
     if proposer.fee_recipient == ZERO_ADDRESS:
         proposer = replace(proposer, fee_recipient=key.address)
     engine = BftEngine(validators, key.address, settings, jitter_seed)
-    return ConsensusDriver(engine, codec, chain, pool, switch, runtime, log, signer, journal, proposer)
+    return ConsensusDriver(
+        engine, codec, chain, pool, switch, runtime, log, signer, journal, proposer, reader, evidence
+    )
 
 
 def pos_driver(

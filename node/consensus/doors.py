@@ -9,6 +9,7 @@ from node.consensus.engine import ConsensusMessage
 from node.evm.spec import Spec
 from node.execution.builder import BuiltBlock, PayloadAttributes
 from node.primitives.scalars import Hash32
+from node.state.view import StateView
 from node.types.blocks import Block, Header
 from node.types.operations import Operation
 from node.types.transactions import Transaction
@@ -72,6 +73,10 @@ class ChainDoor(Protocol):
 
     def header_by_hash(self, block_hash: bytes) -> Header | None:
         """A stored or executed header."""
+        ...
+
+    def view_at(self, header: Header) -> StateView:
+        """The state after an executed or stored block."""
         ...
 
     def next_spec(self, parent: Header, timestamp: int) -> Spec:

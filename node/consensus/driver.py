@@ -51,8 +51,11 @@ from node.consensus.engine import (
     TimerFired,
     TimerKey,
 )
+from node.consensus.evidence_store import EvidenceStore
 from node.consensus.journal import Journal
 from node.consensus.signer import RefusedToSign
+from node.consensus.validator_contract import InvalidValidatorState, ValidatorReader
+from node.consensus.validators import ValidatorSet
 from node.execution.builder import PayloadAttributes
 from node.execution.fees import base_fee, blob_base_fee, excess_blob_gas
 from node.p2p.identity import NodeId
@@ -61,6 +64,7 @@ from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.runtime.runtime import Runtime
 from node.runtime.task_scope import TaskScope
 from node.telemetry.logs import Log
+from node.trie.nodes import MissingNode
 from node.types.blocks import Header
 from node.types.invalid import InvalidBlock
 from node.types.transactions import Transaction
@@ -151,7 +155,10 @@ class ConsensusDriver:
         signer: SignerDoor | None = None,
         journal: Journal | None = None,
         proposer: ProposerSettings | None = None,
+        validators: ValidatorReader | None = None,
+        evidence: EvidenceStore | None = None,
     ) -> None:
+        """``validators``: reads the set from the state, for engines that want it told."""
         self.engine = engine
         self.on_peer_height: Callable[[NodeId, int], None] = lambda peer, height: None
         """Called with the height that a peer says it works on; sync listens."""
@@ -167,6 +174,8 @@ class ConsensusDriver:
         self._signer = signer
         self._journal = journal
         self._proposer = proposer or ProposerSettings()
+        self._validators = validators
+        self._evidence = evidence
         self._own: deque[Input] = deque()
         self._urgent: deque[Input] = deque()
         self._heard: deque[Input] = deque()
@@ -189,7 +198,12 @@ class ConsensusDriver:
         is_new, damage = (journal.is_new, journal.damage) if journal else (True, "")
         chain = self._chain
         blocks = tuple(chain.above_finalized())
-        self._put(Started(self._now(), chain.head, records, is_new, damage, chain.finalized, blocks))
+        validators = self._set_after(chain.head)
+        evidence = self._evidence.encoded if self._evidence else ()
+        started = Started(
+            self._now(), chain.head, records, is_new, damage, chain.finalized, blocks, validators, evidence
+        )
+        self._put(started)
         try:
             async with TaskScope("consensus") as scope:
                 scope.spawn(self._run_jobs(), "jobs")
@@ -300,7 +314,9 @@ class ConsensusDriver:
             case Penalise(peer, points, why):
                 if self._switch is not None:
                     self._switch.penalise(NodeId(peer), -abs(points), why)
-            case RecordEvidence(validator, kind, _):
+            case RecordEvidence(validator, kind, evidence):
+                if self._evidence is not None:
+                    self._evidence.add(evidence.encode())
                 self._log.warning("validator convicted", validator=validator, kind=kind)
             case Note(event, facts, level):
                 getattr(self._log, level)(event, **facts)
@@ -356,7 +372,20 @@ class ConsensusDriver:
 
     async def _execute(self, effect: ExecutePayload) -> Input:
         answer = await self._chain.new_payload(effect.block, effect.operations)
-        return PayloadStatus(self._now(), effect.block.hash, answer.valid, answer.reason, answer.facts)
+        block_hash = effect.block.hash
+        if not answer.valid:
+            return PayloadStatus(self._now(), block_hash, False, answer.reason, answer.facts)
+        try:
+            validators = self._set_after(effect.block.header)
+        except InvalidValidatorState as problem:
+            return PayloadStatus(self._now(), block_hash, False, "VALIDATORS", {"why": str(problem)})
+        return PayloadStatus(self._now(), block_hash, True, validators=validators)
+
+    def _set_after(self, header: Header) -> ValidatorSet | None:
+        try:
+            return self._validators.after(header) if self._validators else None
+        except MissingNode:
+            return None  # a header that was changed after its execution (a liar's): nobody will find it valid
 
     async def _build(self, effect: BuildPayload) -> Input:
         self._work_told = False
@@ -377,9 +406,10 @@ class ConsensusDriver:
         candidates = list(self._candidates(parent, effect.timestamp))
         try:
             built = await self._chain.build_payload(effect.parent_hash, attributes, candidates, deadline_ms)
-        except (UnknownParent, InvalidBlock) as refusal:
+            validators = self._set_after(built.block.header)
+        except (UnknownParent, InvalidBlock, InvalidValidatorState) as refusal:
             return PayloadBuilt(self._now(), effect.request, None, str(refusal))
-        return PayloadBuilt(self._now(), effect.request, built.block)
+        return PayloadBuilt(self._now(), effect.request, built.block, validators=validators)
 
     def _candidates(self, parent: Header, timestamp: int) -> Iterator[Transaction]:
         spec = self._chain.next_spec(parent, timestamp)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Block, Header
 from node.types.operations import Operation
@@ -107,6 +108,10 @@ class Started:
     """None for the head itself: engines whose head is always final."""
     blocks: tuple[tuple[Block, bytes], ...] = ()
     """The finalized block and every stored block above it, on all branches, parents first, each with its seal."""
+    validators: ValidatorSet | None = None
+    """Who votes on the block after ``head``, where the state holds the set; None: the genesis file's, for ever."""
+    evidence: tuple[bytes, ...] = ()
+    """Convictions recorded before (``RecordEvidence``), encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,8 @@ class PayloadBuilt:
     request: int
     block: Block | None
     problem: str = ""
+    validators: ValidatorSet | None = None
+    """Who votes after this block, where the state holds the set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,8 @@ class PayloadStatus:
     reason: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     """For the log: what the header says and what was computed."""
+    validators: ValidatorSet | None = None
+    """Who votes after this block, where it is valid and the state holds the set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +298,7 @@ class Penalise:
 
 @dataclass(frozen=True, slots=True)
 class RecordEvidence:
-    """Two signed statements that convict ``validator``."""
+    """Two signed statements that convict ``validator``: written durably, handed back by the next ``Started``."""
 
     validator: Address
     kind: str
@@ -329,6 +338,10 @@ class MalformedMessage(ValueError):
 
 class InvalidSeal(ValueError):
     """The seal does not show that the block was decided."""
+
+
+class UnknownSigners(InvalidSeal):
+    """The seal is not that of the validators after the head; farther ahead there may be others by then."""
 
 
 @dataclass(frozen=True, slots=True)

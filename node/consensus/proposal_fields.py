@@ -8,9 +8,9 @@ whatever any clock says. Re-proposals (with a polka) are not judged by the clock
 differ between nodes.
 
 prev_randao is keccak256("evmesh/prev-randao" ‖ parent hash): unbiasable by the proposer, and known to all
-one block ahead. parent_beacon_block_root (EIP-4788) is the parent hash: consensus blocks and execution
-blocks are one here. Withdrawals are empty. Coinbase, extra data and gas limit are the proposer's choice
-within the header rules.
+one block ahead. parent_beacon_block_root (EIP-4788) is the parent hash, or commits to the consensus body where
+there is one: consensus blocks and execution blocks are one here. Withdrawals are empty. Coinbase, extra data and
+gas limit are the proposer's choice within the header rules.
 """
 
 from __future__ import annotations
@@ -42,8 +42,14 @@ def latest_timestamp(parent: Header, wall_ms: int) -> int:
     return max(parent.timestamp + 1, (wall_ms + CLOCK_DRIFT_MS_MAX) // 1000)
 
 
-def prescribed_problem(block: Block, parent: Header) -> tuple[str, object, object] | None:
-    """The first prescribed field that is wrong: (field, the header's, ours). Depends on parent and block only."""
+def prescribed_problem(
+    block: Block, parent: Header, beacon_root: Hash32 | None = None
+) -> tuple[str, object, object] | None:
+    """The first prescribed field that is wrong: (field, the header's, ours). Depends on its arguments only.
+
+    ``beacon_root``: what the consensus body commits to; None where there is no body. A header of a fork before
+    Cancun has no such field, and then no body either.
+    """
     header = block.header
     parent_hash = parent.hash
     if header.number != parent.number + 1:
@@ -55,8 +61,9 @@ def prescribed_problem(block: Block, parent: Header) -> tuple[str, object, objec
     expected = prev_randao(parent_hash)
     if header.prev_randao != expected:
         return "prevRandao", header.prev_randao, expected
-    if header.parent_beacon_block_root not in (None, parent_hash):
-        return "parentBeaconBlockRoot", header.parent_beacon_block_root, parent_hash
+    root = parent_hash if beacon_root is None else beacon_root
+    if header.parent_beacon_block_root != root and (beacon_root or header.parent_beacon_block_root is not None):
+        return "parentBeaconBlockRoot", header.parent_beacon_block_root, root
     if block.withdrawals:
         return "withdrawals", len(block.withdrawals), 0
     return None

@@ -12,6 +12,7 @@
 | t | transaction hash | canonical block hash ‖ index, 4 bytes |
 | m | mark name | head, safe, finalized: block hash; genesis; schema version |
 | w | sequence, 8 bytes | consensus log record |
+| e | sequence, 8 bytes | evidence against a validator |
 | p | peer id | address book entry |
 """
 
@@ -33,6 +34,7 @@ CANONICAL: Final = b"N"
 TRANSACTION: Final = b"t"
 MARK: Final = b"m"
 CONSENSUS_LOG: Final = b"w"
+EVIDENCE: Final = b"e"
 PEER: Final = b"p"
 
 
@@ -94,6 +96,11 @@ def mark(name: str) -> bytes:
 def consensus_log(sequence: int) -> bytes:
     """Key of a consensus log record."""
     return CONSENSUS_LOG + sequence.to_bytes(8, "big")
+
+
+def evidence(sequence: int) -> bytes:
+    """Key of recorded evidence."""
+    return EVIDENCE + sequence.to_bytes(8, "big")
 
 
 def peer(node_id: bytes) -> bytes:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from node.consensus.bft.core import BftEngine, BftSettings
-from node.consensus.bft.messages import Decided, Proposal, Statement, decode, decode_certificate
+from node.consensus.bft.messages import Proposal, Statement, decode
+from node.consensus.bft.seals import decode_seal
 from node.consensus.engine import (
     BuildPayload,
     ConsensusMessage,
@@ -267,7 +268,7 @@ class SimNode:
             self.outside.decided(self, effect.block)
         elif isinstance(effect, SendDecided):
             for block, seal in self.chain[effect.first : effect.last + 1]:
-                self.outside.send(self, effect.peer, Decided(block, decode_certificate(seal)))
+                self.outside.send(self, effect.peer, decode_seal(block, seal))
 
     def sign_and_publish(self, effect: SignAndPublish) -> None:
         """Durable, then sent, then handed back; a crash may fall between."""

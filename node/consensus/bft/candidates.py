@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from node.consensus.bft.body import beacon_root, evidence_problem, operations
 from node.consensus.bft.messages import NONE, Evidence, Kind, Proposal
 from node.consensus.bft.vote_keeper import certificate_has_quorum
 from node.consensus.engine import Effect, ExecutePayload, Note
@@ -24,13 +25,18 @@ PROPOSALS_PER_ROUND_MAX: Final = 2
 class Candidates:
     """Proposals and blocks of the height after ``parent``."""
 
-    def __init__(self, parent: Header, validators: ValidatorSet, emit: Callable[[Effect], None]) -> None:
+    def __init__(
+        self, parent: Header, validators: ValidatorSet, emit: Callable[[Effect], None], sets_change: bool = False
+    ) -> None:
+        self.sets_change = sets_change
+        """The state holds the validator set, so blocks may carry convictions."""
         self.parent = parent
         self.height = parent.number + 1
         self.validators = validators
         self.emit = emit
         self._proposals: dict[int, list[Proposal]] = {}
         self._blocks: dict[Hash32, Block] = {}
+        self._evidence: dict[Hash32, tuple[Evidence, ...]] = {}
         self._validity: dict[Hash32, bool | None] = {}
         self._told: dict[tuple[int, Hash32], None] = {}
 
@@ -42,9 +48,14 @@ class Candidates:
         """A block of this height, if it has been seen."""
         return self._blocks.get(block_hash)
 
-    def hold(self, block: Block, valid: bool | None = None) -> None:
-        """Keep a block; ``valid`` where it is known already (one's own build)."""
-        self._blocks.setdefault(block.hash, block)
+    def evidence(self, block_hash: Hash32) -> tuple[Evidence, ...]:
+        """The consensus body of a held block."""
+        return self._evidence.get(block_hash, ())
+
+    def hold(self, block: Block, evidence: tuple[Evidence, ...], valid: bool | None = None) -> None:
+        """Keep a block with the body it commits to; ``valid`` where it is known already (one's own build)."""
+        if self._blocks.setdefault(block.hash, block) is block and evidence:
+            self._evidence[block.hash] = evidence
         if valid is not None:
             self._validity[block.hash] = valid
 
@@ -59,7 +70,7 @@ class Candidates:
         if len(held) >= PROPOSALS_PER_ROUND_MAX:
             return False, evidence
         held.append(proposal)
-        self.hold(proposal.block)
+        self.hold(proposal.block, proposal.evidence)
         return True, evidence
 
     def is_sound(self, proposal: Proposal) -> bool:
@@ -91,14 +102,27 @@ class Candidates:
         block_hash = block.hash
         if block_hash in self._validity:
             return self._validity[block_hash]
-        problem = prescribed_problem(block, self.parent)
-        if problem is None:
-            self._validity[block_hash] = None
-            self.emit(ExecutePayload(block))
-            return None
+        evidence = self.evidence(block_hash)
+        root = beacon_root(self.parent.hash, evidence) if evidence else None
+        problem = prescribed_problem(block, self.parent, root)
+        if problem is not None:
+            name, header, ours = problem
+            return self._refuse(block_hash, "PRESCRIBED_FIELD", {"field": name, "header": header, "ours": ours})
+        wrong = self._evidence_problem(evidence)
+        if wrong:
+            return self._refuse(block_hash, "EVIDENCE", {"why": wrong})
+        self._validity[block_hash] = None
+        self.emit(ExecutePayload(block, operations(evidence)))
+        return None
+
+    def _evidence_problem(self, evidence: tuple[Evidence, ...]) -> str:
+        if evidence and not self.sets_change:
+            return "this chain has no validator contract that a conviction could change"
+        return evidence_problem(evidence, self.height, self.validators)
+
+    def _refuse(self, block_hash: Hash32, reason: str, facts: Mapping[str, object]) -> bool:
         self._validity[block_hash] = False
-        name, header, ours = problem
-        self._tell_refusal(block_hash, "PRESCRIBED_FIELD", {"field": name, "header": header, "ours": ours})
+        self._tell_refusal(block_hash, reason, facts)
         return False
 
     def on_validity(self, block_hash: Hash32, valid: bool, reason: str, facts: Mapping[str, object]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
+from node.consensus.bft.body import check_commitment
 from node.consensus.bft.messages import (
     NONE,
     Certificate,
@@ -17,12 +19,12 @@ from node.consensus.bft.messages import (
     Statement,
     Status,
     decode,
-    decode_certificate,
     decode_claim,
 )
+from node.consensus.bft.seals import decode_seal
 from node.consensus.bft.signatures import BadSignature, SignatureChecker
 from node.consensus.bft.vote_keeper import certificate_has_quorum
-from node.consensus.engine import ConsensusMessage, Domain, InvalidSeal, MalformedMessage
+from node.consensus.engine import ConsensusMessage, Domain, InvalidSeal, MalformedMessage, UnknownSigners
 from node.consensus.validators import ValidatorSet
 from node.types.blocks import Block, Header
 
@@ -31,15 +33,22 @@ SMALL_BYTES_MAX: Final = 512
 
 
 class BftCodec:
-    """Wire, signatures and seals of one chain's bft engine."""
+    """Wire, signatures and seals of one chain's bft engine.
 
-    def __init__(self, domain: Domain, validators: ValidatorSet) -> None:
+    ``validators()``: who votes on the block after the head, at the time of the call; ``sets_change``: it may change.
+    """
+
+    def __init__(self, domain: Domain, validators: Callable[[], ValidatorSet], sets_change: bool = False) -> None:
+        self._no_quorum = UnknownSigners if sets_change else InvalidSeal
         self._validators = validators
         self._signatures = SignatureChecker(domain)
 
     def decode(self, data: bytes) -> Message:
-        """A message from its wire form. Raises MalformedMessage."""
-        return decode(data)
+        """A message from its wire form, its block committing to its body. Raises MalformedMessage."""
+        message = decode(data)
+        if isinstance(message, Proposal | Polka | Decided):
+            check_commitment(message)
+        return message
 
     def claim(self, data: bytes) -> Claim:
         """What a message says, its block undecoded. Raises MalformedMessage."""
@@ -59,22 +68,24 @@ class BftCodec:
 
     def decided(self, block: Block, seal: bytes) -> Decided:
         """What a lagging peer is sent. Raises MalformedMessage for a seal that is none."""
-        return Decided(block, decode_certificate(seal))
+        return decode_seal(block, seal)
 
     def height_of(self, message: ConsensusMessage) -> int | None:
         """The height that the sender of a status works on; None for other messages."""
         return message.height if isinstance(message, Status) else None
 
-    def check_seal(self, header: Header, seal: bytes) -> Certificate:
-        """That a quorum decided this header. Raises InvalidSeal."""
+    def check_seal(self, header: Header, seal: bytes) -> Decided:
+        """That a quorum of today's validators decided this header, body included. Raises InvalidSeal."""
         try:
-            certificate = decode_certificate(seal)
+            decided = decode_seal(Block(header, ()), seal)
+            certificate = decided.certificate
             claimed = (certificate.kind, certificate.height, certificate.block_hash, certificate.valid_round)
             if claimed != (Kind.PRECOMMIT, header.number, header.hash, NONE):
                 raise InvalidSeal("the certificate is for something else")
-            if not certificate_has_quorum(certificate, self._validators):
-                raise InvalidSeal("the certificate has no quorum of this chain's validators")
-            self._signatures.check_certificate(certificate)
+            if not certificate_has_quorum(certificate, self._validators()):
+                raise self._no_quorum("the certificate has no quorum of this chain's validators")
+            check_commitment(decided)
+            self._signatures.check(decided)
         except (MalformedMessage, BadSignature) as error:
             raise InvalidSeal(str(error)) from error
-        return certificate
+        return decided

@@ -11,22 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from node.consensus.bft.evidence import conviction
+from node.consensus.bft.evidence_pool import EvidencePool
 from node.consensus.bft.inspection import inspect_evidence, inspect_machine
-from node.consensus.bft.messages import (
-    Certificate,
-    Decided,
-    Evidence,
-    Kind,
-    Polka,
-    Proposal,
-    Statement,
-    Status,
-    decode,
-)
+from node.consensus.bft.messages import Decided, Evidence, Polka, Proposal, Statement, Status, decode
 from node.consensus.bft.round_machine import RoundMachine, Step, Timeouts
+from node.consensus.bft.seals import encode_seal
+from node.consensus.bft.triage import DECIDED_AHEAD_MAX, HEIGHTS_AHEAD_MAX, ROUNDS_AHEAD_MAX, triage_message
 from node.consensus.bft.vote_keeper import certificate_has_quorum
 from node.consensus.engine import (
-    WANTED,
     CancelTimer,
     ConsensusMessage,
     Decide,
@@ -53,17 +45,14 @@ from node.consensus.engine import (
     Triage,
 )
 from node.consensus.validators import ValidatorSet
-from node.primitives.scalars import Address
+from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Header
 
-ROUNDS_AHEAD_MAX: Final = 50
-HEIGHTS_AHEAD_MAX: Final = 2
 EARLY_PER_PEER_MAX: Final = 256
 EARLY_PROPOSALS_PER_PEER_MAX: Final = 4
 PEERS_MAX: Final = 256
-DECIDED_AHEAD_MAX: Final = 16
-"""Decided blocks answered to one STATUS, and kept while the one before them executes."""
-EVIDENCE_MAX: Final = 256
+EVIDENCE_SENT_MAX: Final = 16
+"""Convictions told to a new peer."""
 SLOW_SHARE_MAX: Final = 4
 """Slow execution lengthens timer propose by at most this many times its base."""
 
@@ -101,9 +90,13 @@ class BftEngine:
         self, validators: ValidatorSet, me: Address | None, settings: BftSettings, jitter_seed: int = 0
     ) -> None:
         self.validators = validators
+        """Who votes at the current height."""
         self.settings = settings
-        self.evidence: dict[tuple[Address, int], Evidence] = {}
-        """At most one conviction a validator and height."""
+        self.evidence = EvidencePool()
+        self._sets_change = False
+        """The state holds the set, and every execution tells what it is afterwards."""
+        self._sets: dict[Hash32, ValidatorSet] = {}
+        """The set after an executed block of the current height."""
         self._me = me
         self._jitter = jitter_seed & (2**64 - 1)
         self._out: list[Effect] = []
@@ -156,77 +149,40 @@ class BftEngine:
             began_ms = self._executing_ms.pop(event.block_hash, None)
             if began_ms is not None:
                 self._execution_ms = max(self._execution_ms, event.at.monotonic_ms - began_ms)
+            self._learn_set(event.block_hash, event.validators)
             self.machine.on_validity(event.block_hash, event.valid, event.reason, event.facts)
         elif isinstance(event, PayloadBuilt):
+            if event.block is not None:
+                self._learn_set(event.block.hash, event.validators)
             self.machine.on_built(event.request, event.block, event.problem)
         elif isinstance(event, PeerUp):
             self._emit(SendTo(event.peer, self.machine.status()))
+            for evidence in self.evidence.pending(self.validators)[:EVIDENCE_SENT_MAX]:
+                self._emit(SendTo(event.peer, evidence))
         elif isinstance(event, PeerDown):
             self._early.pop(event.peer, None)
             self._peer_heights.pop(event.peer, None)
             self._answered_ms.pop(event.peer, None)
 
+    def _learn_set(self, block_hash: Hash32, validators: ValidatorSet | None) -> None:
+        if validators is not None and self._sets_change:
+            self._sets[block_hash] = validators
+
     def triage(self, message: ConsensusMessage) -> Triage:
         """Whether a message, or what it claims (``decode_claim``), is worth verifying. Cheap; changes nothing."""
         if self._machine is None:
             return Triage(False, "not started")
-        if isinstance(message, Status):
-            return WANTED
-        if isinstance(message, Decided | Polka):
-            message = message.certificate
-        elif isinstance(message, Proposal):
-            message = message.statement
-        if isinstance(message, Certificate):
-            return self._triage_certificate(message)
-        if isinstance(message, Statement):
-            return self._triage_statement(message)
-        if isinstance(message, Evidence):
-            if message.first.validator not in self.validators:
-                return Triage(False, "evidence against a stranger", hostile=True)
-            known = (message.first.validator, message.first.height) in self.evidence
-            return Triage(False, "evidence already known") if known else WANTED
-        return Triage(False, "unknown message", hostile=True)
-
-    def _triage_statement(self, statement: Statement) -> Triage:
-        is_proposal = statement.kind is Kind.PROPOSAL
-        if statement.validator not in self.validators:
-            return Triage(False, "signer is no validator", hostile=True)
-        if is_proposal and statement.validator != self.validators.proposer(statement.height, statement.round):
-            return Triage(False, "not the proposer's turn", hostile=True)
-        ahead = statement.height - self.height
-        if ahead < 0:
-            return Triage(False, "height already decided")
-        if ahead > HEIGHTS_AHEAD_MAX:
-            return Triage(False, "height too far ahead")
-        current = self.machine.round if ahead == 0 else 0
-        if statement.round > current + ROUNDS_AHEAD_MAX:
-            return Triage(False, "round too far ahead")
-        if ahead == 0 and self.machine.knows(statement):
-            return Triage(False, "already held" if is_proposal else "vote already counted")
-        return WANTED
-
-    def _triage_certificate(self, certificate: Certificate) -> Triage:
-        decides = certificate.kind is Kind.PRECOMMIT
-        ahead = certificate.height - self.height
-        if ahead < 0:
-            return Triage(False, "height already decided")
-        if ahead > (DECIDED_AHEAD_MAX if decides else 0):
-            return Triage(False, "height too far ahead")
-        if not decides and certificate.round <= self.machine.valid_round:
-            return Triage(False, "polka is not news")
-        if not certificate_has_quorum(certificate, self.validators):
-            return Triage(False, "certificate without a quorum", hostile=True)
-        return WANTED
+        return triage_message(message, self._machine, self.evidence)
 
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""
         return {
             "engine": self.name,
-            "validator": "0x" + self._me.hex() if self._me else None,
+            "validator": "0x" + self._me.hex() if self._me and self._me in self.validators else None,
             "watchOnly": self._watch_only or None,
             "lastDecidedMs": self._last_decided_wall_ms,
             **inspect_machine(self._machine, self.validators),
-            "evidence": inspect_evidence(self.evidence),
+            "evidence": inspect_evidence(self.evidence.known),
         }
 
     # --- boot ------------------------------------------------------------------------------------
@@ -234,10 +190,14 @@ class BftEngine:
     def _on_started(self, event: Started) -> None:
         self._watch_only = event.watch_only
         self._listening = event.new_log
+        self._sets_change = event.validators is not None
+        self.validators = event.validators or self.validators
         if event.watch_only:
             self._emit(Note("watching only", {"why": event.watch_only}, "error"))
             self._me = None
         machine = self._enter(event.head)
+        for stored in event.evidence:
+            self._restore_evidence(stored)
         try:
             machine.restore(_signed_at(machine.height, event.records))
         except MalformedMessage as error:
@@ -254,7 +214,10 @@ class BftEngine:
         me = self._me if height > self._silent_through else None
         timeouts = self.settings.timeouts
         self._executing_ms.clear()
-        machine = RoundMachine(head, self.validators, me, self._patient(timeouts), timeouts.propose_ms // 3, self._emit)
+        pending = (lambda: self.evidence.known.values()) if self._sets_change else None
+        machine = RoundMachine(
+            head, self.validators, me, self._patient(timeouts), timeouts.propose_ms // 3, self._emit, pending
+        )
         machine.at = self._at
         self._machine = machine
         return machine
@@ -295,7 +258,14 @@ class BftEngine:
         machine.cancel_timers()
         if not machine.started:
             self._emit(CancelTimer(TimerKey("start", machine.height)))
-        self._emit(Decide(decided.block, decided.certificate.encode(), decided.certificate.round))
+        self._emit(Decide(decided.block, encode_seal(decided), decided.certificate.round))
+        for one in decided.evidence:
+            self.evidence.add(one)
+            facts = {"validator": one.first.validator, "height": machine.height, "evidence_of": one.first.height}
+            self._emit(Note("validator removed by a block", facts, "warning"))
+        self.validators = self._sets.get(decided.block.hash, self.validators)
+        self._sets.clear()
+        self.evidence.forget_below(machine.height + 1)
         self._execution_ms -= self._execution_ms // 8
         self._last_decided_wall_ms = self._at.wall_ms
         self._enter(decided.block.header)
@@ -395,9 +365,17 @@ class BftEngine:
 
     def _keep_evidence(self, evidence: Evidence) -> None:
         kind = conviction(evidence.first, evidence.second)
-        key = (evidence.first.validator, evidence.first.height)
-        if kind and key not in self.evidence and len(self.evidence) < EVIDENCE_MAX:
+        if kind:
             self._emit(RecordEvidence(evidence.first.validator, kind, evidence))
+
+    def _restore_evidence(self, stored: bytes) -> None:
+        try:
+            evidence = decode(stored)
+        except MalformedMessage as error:
+            self._emit(Note("stored evidence is damaged", {"why": str(error)}, "warning"))
+            return
+        if isinstance(evidence, Evidence) and self.evidence.add(evidence):
+            self._emit(Publish(evidence))
 
     # --- R9: anti-entropy ------------------------------------------------------------------------
 
@@ -439,7 +417,8 @@ class BftEngine:
     def _answer_same_height(self, peer: bytes, status: Status) -> None:
         machine = self.machine
         if machine.valid_round > status.valid_round and machine.valid_block and machine.valid_polka:
-            self._emit(SendTo(peer, Polka(machine.valid_block, machine.valid_polka)))
+            evidence = machine.candidates.evidence(machine.valid_block.hash)
+            self._emit(SendTo(peer, Polka(machine.valid_block, machine.valid_polka, evidence)))
         for round_number in dict.fromkeys((status.round, machine.round)):
             if status.step == Step.PROPOSE or round_number != status.round:
                 for proposal in machine.candidates.proposals(round_number)[:1]:
@@ -452,12 +431,9 @@ class BftEngine:
         if isinstance(effect, ExecutePayload):
             self._executing_ms[effect.block.hash] = self._at.monotonic_ms
         if isinstance(effect, RecordEvidence) and isinstance(effect.evidence, Evidence):
-            key = (effect.validator, effect.evidence.first.height)
-            if key in self.evidence or len(self.evidence) >= EVIDENCE_MAX:
-                return
-            self.evidence[key] = effect.evidence
-            self._out.append(effect)
-            self._out.append(Publish(effect.evidence))
+            if self.evidence.add(effect.evidence):
+                self._out.append(effect)
+                self._out.append(Publish(effect.evidence))
             return
         self._out.append(effect)
 

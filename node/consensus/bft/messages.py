@@ -28,10 +28,10 @@ NONE: Final = -1
 """No round."""
 SIGNATURE_BYTES: Final = 65
 """r ‖ s ‖ y parity."""
-VOTE_BYTES_MAX: Final = 256
 MESSAGE_BYTES_MAX: Final = 10 * 1024 * 1024
 """A block of the EIP-7934 limit with its certificate."""
 ROUND_MAX: Final = 2**31
+EVIDENCE_PER_BLOCK_MAX: Final = 8
 
 
 class Kind(IntEnum):
@@ -170,17 +170,18 @@ class Certificate:
         )
 
     def encode(self) -> bytes:
-        """The seal of a decided block."""
+        """The seal of a decided block without a body."""
         return self.item()
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A block put to the vote; ``polka`` shows the prevote quorum of ``valid_round`` in a re-proposal."""
+    """A block with its body put to the vote; ``polka`` shows the prevote quorum of ``valid_round`` in a re-proposal."""
 
     statement: Statement
     block: Block
     polka: Certificate | None = None
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def slot(self) -> tuple[int, int, int]:
@@ -213,14 +214,13 @@ class Proposal:
 
     def signed(self, signature: bytes) -> Proposal:
         """The proposal with its signature."""
-        return Proposal(self.statement.signed(signature), self.block, self.polka)
+        return Proposal(self.statement.signed(signature), self.block, self.polka, self.evidence)
 
     def encode(self) -> bytes:
         """The wire form."""
         polka = rlp.EMPTY_LIST if self.polka is None else self.polka.item()
-        return rlp.encode_list(
-            [rlp.encode_int(_PROPOSAL), self.statement.item(), rlp.encode_bytes(self.block.encode()), polka]
-        )
+        items = [rlp.encode_int(_PROPOSAL), self.statement.item(), rlp.encode_bytes(self.block.encode()), polka]
+        return rlp.encode_list(items + evidence_items(self.evidence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +229,11 @@ class Polka:
 
     block: Block
     certificate: Certificate
+    evidence: tuple[Evidence, ...] = ()
 
     def encode(self) -> bytes:
         """The wire form."""
-        return _with_block(_POLKA, self.block, self.certificate)
+        return _with_block(_POLKA, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +242,11 @@ class Decided:
 
     block: Block
     certificate: Certificate
+    evidence: tuple[Evidence, ...] = ()
 
     def encode(self) -> bytes:
         """The wire form."""
-        return _with_block(_DECIDED, self.block, self.certificate)
+        return _with_block(_DECIDED, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +278,10 @@ class Evidence:
     first: Statement
     second: Statement
 
+    def item(self) -> bytes:
+        """RLP of the pair."""
+        return rlp.encode_list([self.first.item(), self.second.item()])
+
     def encode(self) -> bytes:
         """The wire form."""
         return rlp.encode_list([rlp.encode_int(_EVIDENCE), self.first.item(), self.second.item()])
@@ -293,8 +299,14 @@ _STATUS: Final = 5
 _EVIDENCE: Final = 6
 
 
-def _with_block(tag: int, block: Block, certificate: Certificate) -> bytes:
-    return rlp.encode_list([rlp.encode_int(tag), rlp.encode_bytes(block.encode()), certificate.item()])
+def evidence_items(evidence: tuple[Evidence, ...]) -> list[bytes]:
+    """One more item where there is a body, none where there is none."""
+    return [rlp.encode_list([one.item() for one in evidence])] if evidence else []
+
+
+def _with_block(tag: int, message: Polka | Decided) -> bytes:
+    items = [rlp.encode_int(tag), rlp.encode_bytes(message.block.encode()), message.certificate.item()]
+    return rlp.encode_list(items + evidence_items(message.evidence))
 
 
 def decode(data: bytes) -> Message:
@@ -303,9 +315,9 @@ def decode(data: bytes) -> Message:
     | tag | message | fields |
     |---|---|---|
     | 1 | Statement (a vote) | statement |
-    | 2 | Proposal | statement, block bytes, polka or empty list |
-    | 3 | Polka | block bytes, certificate |
-    | 4 | Decided | block bytes, certificate |
+    | 2 | Proposal | statement, block bytes, polka or empty list [, evidence] |
+    | 3 | Polka | block bytes, certificate [, evidence] |
+    | 4 | Decided | block bytes, certificate [, evidence] |
     | 5 | Status | height, round, step, valid round + 1 |
     | 6 | Evidence | statement, statement |
     """
@@ -324,12 +336,12 @@ def decode_claim(data: bytes) -> Claim:
     try:
         items = _items(data)
         tag = rlp.as_int(items[0], "tag", 8)
-        if tag == _PROPOSAL and len(items) == 4:
+        if tag == _PROPOSAL and len(items) in (4, 5):
             statement = _statement(items[1])
             _expect(statement.kind is Kind.PROPOSAL, "proposal: statement of another kind")
             return statement
-        if tag in (_POLKA, _DECIDED) and len(items) == 3:
-            certificate = _certificate(items[2])
+        if tag in (_POLKA, _DECIDED) and len(items) in (3, 4):
+            certificate = certificate_from_item(items[2])
             kind = Kind.PREVOTE if tag == _POLKA else Kind.PRECOMMIT
             _expect(certificate.kind is kind, "certificate holds votes of the wrong kind")
             return certificate
@@ -355,17 +367,18 @@ def _message(tag: int, items: list[rlp.Item]) -> Message:
         _expect(vote.kind is not Kind.PROPOSAL, "vote: a proposal cannot stand without its block")
         return vote
     if tag == _PROPOSAL:
-        _expect(len(items) == 4, "proposal: expected 4 items")
+        _expect(len(items) in (4, 5), "proposal: expected 4 or 5 items")
         return _proposal(items)
     if tag in (_POLKA, _DECIDED):
-        _expect(len(items) == 3, "certificate message: expected 3 items")
+        _expect(len(items) in (3, 4), "certificate message: expected 3 or 4 items")
         block = _block(items[1])
-        certificate = _certificate(items[2])
+        certificate = certificate_from_item(items[2])
         _expect(certificate.block_hash == block.hash, "certificate is for another block")
         _expect(certificate.height == block.number, "certificate is for another height")
         kind = Kind.PREVOTE if tag == _POLKA else Kind.PRECOMMIT
         _expect(certificate.kind is kind, "certificate holds votes of the wrong kind")
-        return Polka(block, certificate) if tag == _POLKA else Decided(block, certificate)
+        evidence = evidence_from_items(items[3:])
+        return Polka(block, certificate, evidence) if tag == _POLKA else Decided(block, certificate, evidence)
     if tag == _STATUS:
         _expect(len(items) == 5, "status: expected 5 items")
         status = Status(
@@ -389,16 +402,27 @@ def _proposal(items: list[rlp.Item]) -> Proposal:
     _expect(statement.block_hash == block.hash, "proposal: signed for another block")
     _expect(statement.height == block.number, "proposal: block of another height")
     polka_item = rlp.as_list(items[3], "polka")
+    evidence = evidence_from_items(items[4:])
     if not polka_item:
         _expect(statement.valid_round == NONE, "proposal: valid round without a polka")
-        return Proposal(statement, block)
-    polka = _certificate(polka_item)
+        return Proposal(statement, block, None, evidence)
+    polka = certificate_from_item(polka_item)
     _expect(polka.kind is Kind.PREVOTE, "proposal: polka of the wrong kind")
     _expect(
         (polka.height, polka.round, polka.block_hash) == (block.number, statement.valid_round, block.hash),
         "proposal: polka for another block or round",
     )
-    return Proposal(statement, block, polka)
+    return Proposal(statement, block, polka, evidence)
+
+
+def evidence_from_items(items: list[rlp.Item]) -> tuple[Evidence, ...]:
+    """The inverse of ``evidence_items``. Raises RLPError or MalformedMessage."""
+    if not items:
+        return ()
+    pairs = rlp.as_list(items[0], "evidence")
+    _expect(0 < len(pairs) <= EVIDENCE_PER_BLOCK_MAX, "evidence: number of pairs out of range")
+    fields = [rlp.as_list(pair, "evidence pair", 2) for pair in pairs]
+    return tuple(Evidence(_statement(first), _statement(second)) for first, second in fields)
 
 
 def _expect(holds: bool, problem: str) -> None:
@@ -445,7 +469,8 @@ def _statement(item: rlp.Item) -> Statement:
     )
 
 
-def _certificate(item: rlp.Item) -> Certificate:
+def certificate_from_item(item: rlp.Item) -> Certificate:
+    """A certificate. Raises RLPError or MalformedMessage."""
     fields = rlp.as_list(item, "certificate", 6)
     kind = _kind(fields[0])
     _expect(kind is not Kind.PROPOSAL, "certificate: proposals are not votes")
@@ -463,14 +488,6 @@ def _certificate(item: rlp.Item) -> Certificate:
     return Certificate(
         kind, rlp.as_int(fields[1], "height", 63), round_number, block_hash, valid_round, tuple(signatures)
     )
-
-
-def decode_certificate(data: bytes) -> Certificate:
-    """A seal from its bytes. Raises MalformedMessage."""
-    try:
-        return _certificate(rlp.decode(data))
-    except rlp.RLPError as error:
-        raise MalformedMessage(str(error)) from error
 
 
 def _block(item: rlp.Item) -> Block:

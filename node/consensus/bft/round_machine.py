@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from node.consensus.bft.body import beacon_root, choose_evidence, operations
 from node.consensus.bft.candidates import Candidates
 from node.consensus.bft.evidence import conviction
 from node.consensus.bft.messages import (
@@ -78,7 +79,9 @@ class RoundMachine:
         timeouts: Timeouts,
         build_budget_ms: int,
         emit: Callable[[Effect], None],
+        pending: Callable[[], Iterable[Evidence]] | None = None,
     ) -> None:
+        """``pending()``: convictions that no block holds yet; None where the set never changes."""
         self.parent = parent
         self.height = parent.number + 1
         self.validators = validators
@@ -97,7 +100,10 @@ class RoundMachine:
         self.valid_round = NONE
         self.valid_polka: Certificate | None = None
         self.votes = VoteKeeper(self.height, validators)
-        self.candidates = Candidates(parent, validators, emit)
+        self.candidates = Candidates(parent, validators, emit, pending is not None)
+        self._pending = pending
+        self._body: tuple[Evidence, ...] = ()
+        """Of the block that is being built."""
         self.signed: dict[tuple[int, int], Statement | Proposal] = {}
         """What I have signed at this height, by (round, kind)."""
         self.decision: Decided | None = None
@@ -117,9 +123,9 @@ class RoundMachine:
             self.signed[round_number, kind] = message
             self.round = max(self.round, round_number)
             if isinstance(message, Proposal):
-                self.candidates.hold(message.block)
+                self.candidates.hold(message.block, message.evidence)
             elif kind == Kind.PRECOMMIT and polka is not None and round_number > self.locked_round:
-                self.candidates.hold(polka.block)
+                self.candidates.hold(polka.block, polka.evidence)
                 self.locked_block, self.locked_round = polka.block, round_number
                 self._set_valid(polka.block, round_number, polka.certificate)
 
@@ -160,7 +166,7 @@ class RoundMachine:
         offered = self._offered_polka
         if certificate.round > self.valid_round and (offered is None or certificate.round > offered.certificate.round):
             self._offered_polka = polka
-            self.candidates.hold(polka.block)
+            self.candidates.hold(polka.block, polka.evidence)
         self.evaluate()
 
     def on_decided(self, decided: Decided) -> None:
@@ -171,7 +177,7 @@ class RoundMachine:
         self._count(certificate.statements())
         if self._certified is None:
             self._certified = decided
-            self.candidates.hold(decided.block)
+            self.candidates.hold(decided.block, decided.evidence)
         self.evaluate()
 
     def on_validity(self, block_hash: Hash32, valid: bool, reason: str, facts: Mapping[str, object]) -> None:
@@ -190,7 +196,7 @@ class RoundMachine:
         if self.step is not Step.PROPOSE:
             self.emit(Note("built too late", {"height": self.height, "round": self.round}, "warning"))
             return
-        self.candidates.hold(block, valid=True)
+        self.candidates.hold(block, self._body, valid=True)
         self._propose(block)
         self.evaluate()
 
@@ -262,6 +268,9 @@ class RoundMachine:
     def _build(self) -> None:
         parent_hash = self.parent.hash
         self._build_request = self.height * 2**32 + self.round + 1
+        self._body = ()
+        if self._pending is not None and self.parent.parent_beacon_block_root is not None:
+            self._body = choose_evidence(self._pending(), self.height, self.validators)
         self.emit(
             BuildPayload(
                 self._build_request,
@@ -269,8 +278,9 @@ class RoundMachine:
                 self.height,
                 next_timestamp(self.parent, self.at.wall_ms),
                 prev_randao(parent_hash),
-                parent_hash,
+                beacon_root(parent_hash, self._body),
                 self.build_budget_ms,
+                operations(self._body),
             )
         )
 
@@ -282,7 +292,7 @@ class RoundMachine:
             block, valid_round, polka = fresh, NONE, None
         statement = self._draft(Kind.PROPOSAL, block.hash, valid_round)
         if statement is not None:
-            self.emit(SignAndPublish(Proposal(statement, block, polka)))
+            self.emit(SignAndPublish(Proposal(statement, block, polka, self.candidates.evidence(block.hash))))
 
     def _rule_prevote(self) -> bool:
         """R1. A fresh proposal is also judged by the clock; a re-proposal never is."""
@@ -336,7 +346,7 @@ class RoundMachine:
                 self.step = Step.PRECOMMIT
                 draft = self._draft(Kind.PRECOMMIT, proposal.block.hash, NONE)
                 if draft is not None:
-                    self.emit(SignAndPublish(draft, Polka(proposal.block, polka)))
+                    self.emit(SignAndPublish(draft, Polka(proposal.block, polka, proposal.evidence)))
             return True
         return False
 
@@ -368,7 +378,7 @@ class RoundMachine:
                 certificate = self.votes.certificate(Kind.PRECOMMIT, round_number, (block_hash, NONE))
                 block = self.candidates.block(block_hash)
                 assert block is not None, "a verdict needs the block"
-                self.decision = Decided(block, certificate)
+                self.decision = Decided(block, certificate, self.candidates.evidence(block_hash))
                 return True
         return False
 

@@ -34,14 +34,20 @@ class SignatureChecker:
             self._check_statement(message.statement)
             if message.polka is not None:
                 self.check_certificate(message.polka)
+            self._check_body(message.evidence)
         elif isinstance(message, Polka | Decided):
             self.check_certificate(message.certificate)
+            self._check_body(message.evidence)
         elif isinstance(message, Certificate):
             self.check_certificate(message)
         elif isinstance(message, Evidence):
             check_evidence(message)
             self._check_statement(message.first)
             self._check_statement(message.second)
+
+    def _check_body(self, evidence: tuple[Evidence, ...]) -> None:
+        for one in evidence:
+            self.check(one)
 
     def check_certificate(self, certificate: Certificate) -> None:
         """All signatures of a certificate. Raises BadSignature."""

@@ -5,7 +5,8 @@ import itertools
 from dataclasses import replace
 
 from node.chain.chain import Chain
-from node.consensus.bft.messages import NIL, NONE, ChainDomain, Kind, Proposal, Statement, decode, decode_certificate
+from node.consensus.bft.messages import NIL, NONE, ChainDomain, Kind, Proposal, Statement, decode
+from node.consensus.bft.seals import decode_certificate
 from node.consensus.driver import INBOX_MAX, LARGE_TOPIC, SMALL_TOPIC
 from node.consensus.proposal_fields import prev_randao
 from node.consensus.signer import Secp256k1Key

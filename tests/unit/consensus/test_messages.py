@@ -17,9 +17,9 @@ from node.consensus.bft.messages import (
     Statement,
     Status,
     decode,
-    decode_certificate,
     decode_claim,
 )
+from node.consensus.bft.seals import decode_certificate
 from node.consensus.engine import MalformedMessage
 from node.crypto.hashes import keccak256
 from node.primitives import rlp

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from node.consensus.bft.messages import Certificate, decode_certificate
+from node.consensus.bft.messages import Certificate
+from node.consensus.bft.seals import decode_certificate
 from node.p2p.identity import NodeId
 from node.p2p.requests import RequestFailed, RequestRefused
 from node.primitives import rlp

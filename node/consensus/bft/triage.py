@@ -1,0 +1,84 @@
+"""Which messages are worth verifying: cheap questions, asked before any signature is looked at.
+
+Only the set of the current height is known for certain. Where the state holds the set, messages of other heights
+are judged by it as a hint: they may be unwanted, but nobody is blamed for them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node.consensus.bft.body import EVIDENCE_AGE_MAX
+from node.consensus.bft.evidence_pool import EvidencePool
+from node.consensus.bft.messages import Certificate, Decided, Evidence, Kind, Polka, Proposal, Statement, Status
+from node.consensus.bft.round_machine import RoundMachine
+from node.consensus.bft.vote_keeper import certificate_has_quorum
+from node.consensus.engine import WANTED, ConsensusMessage, Triage
+
+ROUNDS_AHEAD_MAX: Final = 50
+HEIGHTS_AHEAD_MAX: Final = 2
+DECIDED_AHEAD_MAX: Final = 16
+"""Decided blocks answered to one STATUS, and kept while the one before them executes."""
+
+
+def triage_message(message: ConsensusMessage, machine: RoundMachine, pool: EvidencePool) -> Triage:
+    """An opinion about a message or what it claims."""
+    if isinstance(message, Status):
+        return WANTED
+    if isinstance(message, Decided | Polka):
+        message = message.certificate
+    elif isinstance(message, Proposal):
+        message = message.statement
+    if isinstance(message, Certificate):
+        return _certificate(message, machine)
+    if isinstance(message, Statement):
+        return _statement(message, machine)
+    if isinstance(message, Evidence):
+        return _evidence(message, machine, pool)
+    return Triage(False, "unknown message", hostile=True)
+
+
+def _statement(statement: Statement, machine: RoundMachine) -> Triage:
+    is_proposal = statement.kind is Kind.PROPOSAL
+    ahead = statement.height - machine.height
+    certain = ahead == 0 or not machine.candidates.sets_change
+    if statement.validator not in machine.validators:
+        return Triage(False, "signer is no validator", hostile=certain)
+    if is_proposal and statement.validator != machine.validators.proposer(statement.height, statement.round):
+        return Triage(False, "not the proposer's turn", hostile=certain)
+    if ahead < 0:
+        return Triage(False, "height already decided")
+    if ahead > HEIGHTS_AHEAD_MAX:
+        return Triage(False, "height too far ahead")
+    current = machine.round if ahead == 0 else 0
+    if statement.round > current + ROUNDS_AHEAD_MAX:
+        return Triage(False, "round too far ahead")
+    if ahead == 0 and machine.knows(statement):
+        return Triage(False, "already held" if is_proposal else "vote already counted")
+    return WANTED
+
+
+def _certificate(certificate: Certificate, machine: RoundMachine) -> Triage:
+    decides = certificate.kind is Kind.PRECOMMIT
+    ahead = certificate.height - machine.height
+    if ahead < 0:
+        return Triage(False, "height already decided")
+    if ahead > (DECIDED_AHEAD_MAX if decides else 0):
+        return Triage(False, "height too far ahead")
+    if not decides and certificate.round <= machine.valid_round:
+        return Triage(False, "polka is not news")
+    if not certificate_has_quorum(certificate, machine.validators):
+        certain = ahead == 0 or not machine.candidates.sets_change
+        return Triage(False, "certificate without a quorum", hostile=certain)
+    return WANTED
+
+
+def _evidence(evidence: Evidence, machine: RoundMachine, pool: EvidencePool) -> Triage:
+    age = machine.height - evidence.first.height
+    if evidence.first.validator not in machine.validators:
+        return Triage(False, "evidence against a stranger", hostile=not machine.candidates.sets_change)
+    if not 0 <= age <= EVIDENCE_AGE_MAX:
+        return Triage(False, "evidence of a height too far away")
+    if (evidence.first.validator, evidence.first.height) in pool.known:
+        return Triage(False, "evidence already known")
+    return WANTED if pool.wants(evidence) else Triage(False, "evidence that convicts nobody, or one too many")
