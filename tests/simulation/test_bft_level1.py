@@ -41,7 +41,7 @@ def test_wrong_roots_are_never_decided():
 
 def test_a_forced_fork_convicts_more_than_a_third_and_nobody_honest():
     forks = 0
-    for seed in range(SEEDS * 2):
+    for seed in range(13, 13 + SEEDS * 2):
         plan = drawn_plan(seed, byzantine=2, until_ms=20_000, gst_ms=18_000, delay_ms=80)
         outcome = run_plan(plan)
         if outcome.violation is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from node.consensus.bft.evidence import conviction
@@ -19,20 +20,50 @@ class Violation:
     detail: str
 
 
-class Judge:
-    """Collects decisions and statements; ``violation`` is the first broken invariant."""
+class Verdict(ABC):
+    """``violation`` is the first broken invariant."""
 
-    def __init__(self, genesis: Block, validators: ValidatorSet, honest: frozenset[Address]) -> None:
+    def __init__(self, validators: ValidatorSet, honest: frozenset[Address]) -> None:
         self.validators = validators
         self.honest = honest
         self.violation: Violation | None = None
-        self.decided: dict[int, Block] = {0: genesis}
-        self._said: dict[tuple[Address, int], dict[tuple[object, ...], Statement]] = {}
 
     def report(self, kind: str, detail: str) -> None:
         """Keep the first violation."""
         if self.violation is None:
             self.violation = Violation(kind, detail)
+
+    @abstractmethod
+    def convicted(self) -> dict[Address, str]:
+        """Everybody whom two of his statements convict, and of what."""
+
+    @abstractmethod
+    def convicted_independently(self) -> dict[Address, str]:
+        """The same question by another definition."""
+
+    def judge_transcript(self) -> None:
+        """Nobody honest is convicted; after a fork, the convicted hold at least a third of the weight."""
+        convicted = self.convicted()
+        for validator in (*convicted, *self.convicted_independently()):
+            if validator in self.honest:
+                self.report("self-incrimination", f"honest 0x{validator.hex()} signed evidence against itself")
+        if self.violation is not None and self.violation.kind == "agreement":
+            guilty = self.validators.weight_of_all(convicted)
+            if not self.is_accounted_for(guilty):
+                self.violation = Violation("unaccountable fork", f"{self.violation.detail}; guilty weight {guilty}")
+
+    def is_accounted_for(self, guilty: int) -> bool:
+        """Whether so much convicted weight explains a fork."""
+        return 3 * guilty > self.validators.total_weight
+
+
+class Judge(Verdict):
+    """bft: collects decisions and statements."""
+
+    def __init__(self, genesis: Block, validators: ValidatorSet, honest: frozenset[Address]) -> None:
+        super().__init__(validators, honest)
+        self.decided: dict[int, Block] = {0: genesis}
+        self._said: dict[tuple[Address, int], dict[tuple[object, ...], Statement]] = {}
 
     def on_said(self, statement: Statement) -> None:
         """A statement has left its signer."""
@@ -101,14 +132,3 @@ class Judge:
                     if not unlocked:
                         found.setdefault(validator, "unlawful prevote")
         return found
-
-    def judge_transcript(self) -> None:
-        """Nobody honest is convicted; after a fork, more than a third of the weight is."""
-        convicted = self.convicted()
-        for validator in (*convicted, *self.convicted_independently()):
-            if validator in self.honest:
-                self.report("self-incrimination", f"honest 0x{validator.hex()} signed evidence against itself")
-        if self.violation is not None and self.violation.kind == "agreement":
-            guilty = self.validators.weight_of_all(convicted)
-            if 3 * guilty <= self.validators.total_weight:
-                self.violation = Violation("unaccountable fork", f"{self.violation.detail}; guilty weight {guilty}")

@@ -1,11 +1,12 @@
-"""One simulated validator: the node's own engine, signer and log over a disk that survives crashes."""
+"""One simulated validator of the bft engine: its engine, signer and log over a disk that survives crashes."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from network.simulator.level1.machine import LogDisk, Machine, Outside, PowerCut, TagKey
+from network.simulator.level1.payloads import execute, genesis_block, make_block, make_raw_block
 from node.consensus.bft.core import BftEngine, BftSettings
 from node.consensus.bft.messages import Proposal, Statement, decode
 from node.consensus.bft.seals import decode_seal
@@ -16,128 +17,23 @@ from node.consensus.engine import (
     Effect,
     ExecutePayload,
     Input,
-    LogRecord,
-    MessageReceived,
-    Moment,
     Publish,
     SendDecided,
     SendTo,
     SetTimer,
     SignAndPublish,
     Started,
-    TimerKey,
 )
-from node.consensus.journal import Journal, decode_record
+from node.consensus.journal import Journal
 from node.consensus.signer import RefusedToSign, Signer, ValidatorKey
 from node.consensus.validators import ValidatorSet
-from node.crypto.hashes import EMPTY_TRIE_ROOT, keccak256
-from node.primitives.scalars import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
-from node.storage import schema
-from node.storage.database import Batch, MemoryDatabase
-from node.types.blocks import Block, Header
-
-_EMPTY_BLOOM = b"\x00" * 256
+from node.primitives.scalars import Address, Hash32
+from node.storage.database import DatabaseFull
+from node.types.blocks import Block
 
 
-class TagKey:
-    """Signs with a tag: fast, and nobody in the simulator forges it."""
-
-    __slots__ = ("_tag", "address")
-
-    def __init__(self, address: Address) -> None:
-        self.address: Address = address
-        self._tag = address + bytes(45)
-
-    def sign(self, digest: bytes) -> bytes:
-        """The tag."""
-        return self._tag
-
-
-def execute(parent_root: Hash32, payload: bytes) -> Hash32:
-    """The simulator's EVM: a state root is a hash of the one before and of the payload."""
-    return keccak256(parent_root + payload)
-
-
-def make_block(parent: Header, effect: BuildPayload, payload: bytes, coinbase: Address) -> Block:
-    """A block whose payload rides in ``extra_data``."""
-    return make_raw_block(parent, effect.timestamp, effect.prev_randao, payload, coinbase)
-
-
-def make_raw_block(
-    parent: Header, timestamp: int, prev_randao: Hash32, payload: bytes, coinbase: Address, root: Hash32 | None = None
-) -> Block:
-    """A block with any root; None gives the right one."""
-    header = Header(
-        parent_hash=parent.hash,
-        coinbase=coinbase,
-        state_root=execute(parent.state_root, payload) if root is None else root,
-        transactions_root=EMPTY_TRIE_ROOT,
-        receipts_root=EMPTY_TRIE_ROOT,
-        logs_bloom=_EMPTY_BLOOM,
-        number=parent.number + 1,
-        gas_limit=30_000_000,
-        gas_used=0,
-        timestamp=timestamp,
-        extra_data=payload,
-        prev_randao=prev_randao,
-    )
-    return Block(header, (), (), None)
-
-
-def genesis_block() -> Block:
-    """Block 0 of every simulated chain."""
-    header = Header(
-        parent_hash=ZERO_HASH,
-        coinbase=ZERO_ADDRESS,
-        state_root=keccak256(b"genesis"),
-        transactions_root=EMPTY_TRIE_ROOT,
-        receipts_root=EMPTY_TRIE_ROOT,
-        logs_bloom=_EMPTY_BLOOM,
-        number=0,
-        gas_limit=30_000_000,
-        gas_used=0,
-        timestamp=1_700_000_000,
-        prev_randao=ZERO_HASH,
-    )
-    return Block(header, (), (), None)
-
-
-class LogDisk(MemoryDatabase):
-    """The consensus log's disk. Remembers which slots ever became durable on it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slots: dict[tuple[int, int, int], None] = {}
-
-    def write(self, batch: Batch, durable: bool) -> None:
-        """Apply the batch; note the slots it makes durable."""
-        for key, value in batch.entries.items():
-            if value is not None and key != schema.consensus_log(0):
-                record: LogRecord = decode_record(value)
-                self.slots[record.height, record.round, record.kind] = None
-        super().write(batch, durable)
-
-
-class Outside(Protocol):
-    """What a node needs of its world."""
-
-    now_ms: int
-
-    def wall_ms(self, node: SimNode) -> int:
-        """The node's own, skewed wall clock."""
-        ...
-
-    def broadcast(self, node: SimNode, message: ConsensusMessage) -> None:
-        """To everybody else."""
-        ...
-
-    def send(self, node: SimNode, peer: bytes, message: ConsensusMessage) -> None:
-        """To one instance."""
-        ...
-
-    def set_timer(self, node: SimNode, key: TimerKey, after_ms: int) -> None:
-        """Fire later."""
-        ...
+class BftOutside(Outside, Protocol):
+    """What a bft validator needs of its world."""
 
     def build(self, node: SimNode, effect: BuildPayload) -> None:
         """Answer with PayloadBuilt later."""
@@ -155,16 +51,14 @@ class Outside(Protocol):
         """For the judge: a statement leaves its signer."""
         ...
 
-    def crashed(self, node: SimNode) -> None:
-        """The node is down and must be booted again."""
-        ...
-
 
 EngineFactory = Callable[[ValidatorSet, Address, BftSettings, int], BftEngine]
 
 
-class SimNode:
+class SimNode(Machine):
     """An instance of a validator. Twins are two instances with one key."""
+
+    engine: BftEngine
 
     def __init__(
         self,
@@ -173,29 +67,33 @@ class SimNode:
         validators: ValidatorSet,
         settings: BftSettings,
         genesis: Block,
-        outside: Outside,
+        outside: BftOutside,
         factory: EngineFactory = BftEngine,
+        skew_ms: int = 0,
     ) -> None:
-        self.name = name
+        super().__init__(name, skew_ms, LogDisk())
         self.key = key
         self.validators = validators
         self.settings = settings
         self.outside = outside
-        self.disk = LogDisk()
         self.chain: list[tuple[Block, bytes]] = [(genesis, b"")]
-        self.alive = False
-        self.life = 0
-        """Counts boots and crashes: what was on its way to an earlier life is lost."""
-        self.crash_after: int | None = None
-        """Crash before the effect after so many more."""
         self._factory = factory
-        self._effects: deque[Effect] = deque()
-        self._own: deque[ConsensusMessage] = deque()
 
-    def boot(self) -> None:
-        """Start from what the disk holds."""
-        self.alive = True
-        self.life += 1
+    def now_ms(self) -> int:
+        """The world's time."""
+        return self.outside.now_ms
+
+    def report_crash(self) -> None:
+        """Tell the world."""
+        self.outside.crashed(self)
+
+    def lose_disk(self) -> None:
+        """Blocks and log are gone."""
+        self.disk.wipe()
+        del self.chain[1:]
+
+    def start_engine(self) -> Input:
+        """Engine, signer and log, from what the disk holds."""
         head = self.chain[-1][0]
         genesis_hash = self.chain[0][0].hash
         journal = Journal(self.disk, genesis_hash, self.key.address, head.number, adopt_missing=True)
@@ -203,48 +101,10 @@ class SimNode:
         self.signer = Signer(self.key, domain, journal, decode, head.number)
         seed = int.from_bytes(self.name, "big") * 7919 + self.life
         self.engine = self._factory(self.validators, self.key.address, self.settings, seed)
-        self.timers: dict[TimerKey, int] = {}
-        self._effects.clear()
-        self._own.clear()
-        self.handle(Started(self.moment(), head.header, journal.records, journal.is_new, journal.damage))
+        return Started(self.moment(), head.header, journal.records, journal.is_new, journal.damage)
 
-    def moment(self) -> Moment:
-        """Now, by this node's clocks."""
-        return Moment(self.outside.now_ms, self.outside.wall_ms(self))
-
-    def hear(self, peer: bytes, message: ConsensusMessage) -> None:
-        """A message has arrived."""
-        if self.engine.triage(message).wanted:
-            self.handle(MessageReceived(self.moment(), peer, message))
-
-    def handle(self, event: Input) -> None:
-        """One input, all its effects, and the inputs that they give back."""
-        self._effects.extend(self.engine.handle(event))
-        while self.alive:
-            if self._effects:
-                self._perform(self._effects.popleft())
-            elif self._own:
-                own = self._own.popleft()
-                self._effects.extend(self.engine.handle(MessageReceived(self.moment(), None, own)))
-            else:
-                return
-
-    def _survives(self) -> bool:
-        """Whether the next step is still taken; a crash may fall before any of them."""
-        if self.crash_after is None:
-            return True
-        if self.crash_after > 0:
-            self.crash_after -= 1
-            return True
-        self.crash_after = None
-        self.alive = False
-        self.life += 1
-        self.outside.crashed(self)
-        return False
-
-    def _perform(self, effect: Effect) -> None:
-        if not self._survives():
-            return
+    def perform(self, effect: Effect) -> None:
+        """Carry out one effect."""
         if isinstance(effect, SignAndPublish):
             self.sign_and_publish(effect)
         elif isinstance(effect, Publish):
@@ -276,6 +136,9 @@ class SimNode:
             message = self.signer.sign(effect.draft, effect.proof)
         except RefusedToSign:
             return
+        except (PowerCut, DatabaseFull):
+            self.die()
+            return
         if self._survives():
             self._leave(message)
             self.outside.broadcast(self, message)
@@ -291,3 +154,15 @@ class _Domain:
     def __init__(self, chain_id: int, genesis_hash: Hash32) -> None:
         self.chain_id = chain_id
         self.genesis_hash = genesis_hash
+
+
+__all__ = [
+    "EngineFactory",
+    "LogDisk",
+    "SimNode",
+    "TagKey",
+    "execute",
+    "genesis_block",
+    "make_block",
+    "make_raw_block",
+]
