@@ -16,12 +16,13 @@ The kinds and what each takes: ``network/faults/kinds.py``.
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+
+import orjson
 
 from network.faults.kinds import KINDS, BadPlan, FaultKind, Unit, Value, kind_named
 
@@ -227,7 +228,7 @@ def read_plan(path: Path) -> Plan:
         if len(data) > PLAN_BYTES_MAX:
             raise BadPlan(f"larger than {PLAN_BYTES_MAX} bytes")
         text = data.decode("utf-8")
-        document = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        document = tomllib.loads(text) if path.suffix == ".toml" else orjson.loads(text)  # bounds nesting
         return Plan.from_json(document)
     except OSError as error:
         raise BadPlan(f"{path}: {error.strerror or error}") from error
