@@ -70,6 +70,10 @@ TREE_MAX: Final = 8192
 """Unfinalized blocks kept; beyond it only the head's own chain grows."""
 INVALID_MAX: Final = 512
 UNCOUNTED_MAX: Final = 4096
+YOUNG_EPOCHS: Final = 3
+"""In a chain's first epochs a new log is what every node has."""
+QUIET_EPOCHS: Final = 2
+"""Later it may mean a lost disk: nothing is signed until the epochs that may have been signed before are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class PosEngine:
         self._at = Moment(0, 0)
         self._duty_slot = -1
         self._attested_slot = -1
+        self._quiet_before = 0
         self._building: dict[int, Body] = {}
         self._built: dict[bytes, int] = {}
         self._executing: dict[bytes, _Executing] = {}
@@ -201,6 +206,10 @@ class PosEngine:
             self.watch_only, self.keys = event.watch_only, ()
             self._emit(Note("watching only", {"why": event.watch_only}, "error"))
         slot = self.rules.slot_at(event.at.wall_ms)
+        epoch = self.rules.epoch(slot)
+        if event.new_log and self.keys and epoch >= YOUNG_EPOCHS:
+            self._quiet_before = (epoch + QUIET_EPOCHS) * self.rules.slots_per_epoch
+            self._emit(Note("new log: signing later", {"from_slot": self._quiet_before}, "warning"))
         self._tree = BlockTree(self.rules, anchor, state, slot)
         self._exchange = Exchange(self._tree, self.pool)
         for block, seal in event.blocks:
@@ -268,11 +277,11 @@ class PosEngine:
 
     # --- duties ----------------------------------------------------------------------------------
 
-    def _may_act(self) -> bool:
-        return bool(self.keys) and not self.exchange.catching_up
+    def _may_act(self, slot: int) -> bool:
+        return bool(self.keys) and slot >= self._quiet_before and not self.exchange.catching_up
 
     def _propose(self, slot: int) -> None:
-        if slot == 0 or not self._may_act():
+        if slot == 0 or not self._may_act(slot):
             return
         head = self.tree.head()
         state = self.tree.state_at(head.header.hash, slot)
@@ -312,7 +321,7 @@ class PosEngine:
 
     def _attest(self, slot: int) -> None:
         self._attested_slot = slot
-        if slot == 0 or not self._may_act():
+        if slot == 0 or not self._may_act(slot):
             return
         self._catch_up_clock(slot)
         head = self.tree.store.head()

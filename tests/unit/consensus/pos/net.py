@@ -76,7 +76,8 @@ class Node:
             if pair[0].number > finalized.number
         ]
         blocks = (self.stored[self.finalized], *above)
-        self.feed(Started(self.net.at, self.stored[self.head][0].header, finalized=finalized.header, blocks=blocks))
+        head, is_new = self.stored[self.head][0].header, not self.log
+        self.feed(Started(self.net.at, head, new_log=is_new, finalized=finalized.header, blocks=blocks))
         for other in self.net.nodes:
             if other is not self and other.up:
                 self.net.later(1, self, PeerUp(self.net.at, other.peer))

@@ -11,6 +11,7 @@ from node.consensus.engine import Note, Started, TimerFired, TimerKey
 from node.consensus.pos.block_tree import BlockTree
 from node.consensus.pos.core import PosEngine
 from node.consensus.pos.messages import Attestation, Body, SignedBlock, Slashing
+from node.consensus.pos.protection import SlashingProtection
 from node.consensus.pos.state import ChainState, decode_state
 from node.primitives.scalars import Address
 from tests.unit.consensus.pos.net import GENESIS, Net, Node, shared_keys
@@ -139,6 +140,28 @@ def test_restart_of_all_goes_on_from_the_disk() -> None:
     for node in net.nodes:
         assert finalized in node.chain(node.finalized)
         assert node.stored[node.finalized][0].number > node.stored[finalized][0].number + 8
+
+
+def test_a_node_that_lost_its_disk_signs_nothing_that_convicts_it() -> None:
+    net = net_of().start()
+    net.run(21)
+    wiped = net.nodes[3]
+    signed_before = list(wiped.log)
+    wiped.stop()
+    wiped.stored = {GENESIS.hash: (GENESIS, b"")}
+    wiped.head = wiped.safe = wiped.finalized = GENESIS.hash
+    wiped.log = []
+    boot_epoch = net.rules.epoch(net.rules.slot_at(net.at.wall_ms))
+    wiped.start()
+    net.run(30)
+    agree(net)
+    assert wiped.log, "it signs again after a while"
+    assert all(net.rules.epoch(message.at_slot) >= boot_epoch + 2 for message in wiped.log)
+    assert not net.nodes[0].convicted
+    guard = SlashingProtection(signed_before)
+    for message in wiped.log:
+        assert guard.refusal(message) == ""
+        guard.signed(message)
 
 
 def test_crashes_in_turn_never_make_a_key_contradict_itself() -> None:
@@ -323,3 +346,23 @@ def test_evidence_of_strangers_is_hostile() -> None:
     assert triage(Slashing(stranger, replace(stranger, head=GENESIS.hash))).hostile
     assert triage(stranger).hostile
     assert not triage(vote).wanted
+
+
+def _first_duty(new_log: bool, boot_slot: int) -> int:
+    """The slot in which a lone validator of everything acts first."""
+    the_rules = rules(1, 2)
+    engine, net = PosEngine(the_rules, the_rules.validators.addresses), net_of()
+    net.now = boot_slot * 1000 + 10
+    engine.handle(Started(net.at, GENESIS.header, new_log=new_log, blocks=((GENESIS, b""),)))
+    for slot in range(boot_slot + 1, boot_slot + 12):
+        net.now = slot * 1000
+        effects = engine.handle(TimerFired(net.at, TimerKey("slot")))
+        if any(type(effect).__name__ in ("BuildPayload", "SignAndPublish") for effect in effects):
+            return slot
+    raise AssertionError("it never acts")
+
+
+def test_a_new_log_in_an_old_chain_keeps_its_key_quiet_for_two_epochs() -> None:
+    assert _first_duty(new_log=False, boot_slot=21) == 22
+    assert _first_duty(new_log=True, boot_slot=21) == 24
+    assert _first_duty(new_log=True, boot_slot=3) == 4, "a young chain: every log is new"
