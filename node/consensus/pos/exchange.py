@@ -167,7 +167,14 @@ class Exchange:
     def on_imported(self, number: int, at_slot: int) -> list[Effect]:
         """Go on with a range sync when its last block has come in."""
         slot = self._tree.store.slot
-        if self._range_peer is None or at_slot + self._tree.rules.slots_per_epoch >= slot:
+        if self._range_peer is None:
+            return []
+        if number >= self._range_last:
+            # the end, whoever brought it: everything below is here, so duties may begin again
+            self._range_peer = None
+            self._range_attempt = 0
+            return []
+        if at_slot + self._tree.rules.slots_per_epoch >= slot:
             # a block of these days: no sync brought it
             return []
         self._range_slot, self._range_moves = slot, True
