@@ -12,7 +12,9 @@ from typing import Any, Final
 from network.accounts import Account, checksum_address
 from network.failures import BadInput
 from network.manifest import Manifest
-from node.primitives.scalars import GWEI, Address
+from node.consensus.validator_contract import VALIDATOR_CONTRACT, initial_storage
+from node.consensus.validators import Validator, ValidatorSet
+from node.primitives.scalars import GWEI, ZERO_ADDRESS, Address
 
 INITIAL_BASE_FEE: Final = GWEI
 GENESIS_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -41,6 +43,19 @@ def predeployed() -> dict[str, dict[str, Any]]:
     }
 
 
+def validator_account(owner: Address, validators: Sequence[tuple[Address, int]]) -> dict[str, Any]:
+    """The validator contract as a genesis account: ``owner`` may change the set by transaction."""
+    text = resources.files("network.contracts").joinpath("Validators.json").read_text("utf-8")
+    members = ValidatorSet(Validator(address, weight) for address, weight in validators)
+    storage = initial_storage(owner, members)
+    return {
+        "balance": "0x0",
+        "nonce": "0x1",
+        "code": json.loads(text)["deployedBytecode"],
+        "storage": {f"0x{slot:064x}": f"0x{value:064x}" for slot, value in storage.items() if value},
+    }
+
+
 def build_genesis(
     manifest: Manifest, accounts: Sequence[Account], validators: Sequence[tuple[Address, int]], timestamp: int
 ) -> dict[str, Any]:
@@ -49,9 +64,12 @@ def build_genesis(
     funded = [(account.address, manifest.balance) for account in accounts] + list(manifest.fund)
     for address, wei in funded:
         key = checksum_address(address)
-        if key in predeployed():
+        if key in predeployed() or address == VALIDATOR_CONTRACT:
             raise BadInput(f"{key} is a system contract and cannot be funded")
         alloc[key] = {"balance": hex(wei)}
+    if manifest.consensus == "bft":
+        owner = accounts[0].address if accounts else ZERO_ADDRESS
+        alloc[checksum_address(VALIDATOR_CONTRACT)] = validator_account(owner, validators)
     return {
         "config": {
             "chainId": manifest.chain_id,

@@ -19,6 +19,7 @@ from node.consensus.bft.messages import ChainDomain
 from node.consensus.driver import ConsensusDriver, ProposerSettings
 from node.consensus.engine import Engine
 from node.consensus.pos.rules import PosRules
+from node.consensus.validator_contract import VALIDATOR_CONTRACT, genesis_problem
 from node.consensus.validators import Validator, ValidatorSet
 from node.evm.interpreter import Interpreter
 from node.p2p.identity import Identity
@@ -278,6 +279,12 @@ def check_engine(config: NodeConfig, genesis: Genesis) -> None:
         )
     if rules.engine == "pos":
         pos_rules(genesis)
+    contract = genesis.alloc.get(VALIDATOR_CONTRACT)
+    if rules.engine == "bft" and contract is not None and contract.code:
+        validators = ValidatorSet(Validator(one.address, one.weight) for one in rules.validators)
+        problem = genesis_problem(contract.storage, validators)
+        if problem:
+            raise ConfigError(f"the genesis file's validator contract does not fit config.evmesh.validators: {problem}")
 
 
 def pos_rules(genesis: Genesis) -> PosRules:

@@ -12,15 +12,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from network.genesis import validator_account
 from network.simulator.clocks import SkewedClock
 from network.simulator.event_loop import VirtualTimeLoop
 from node.chain.chain import Chain
 from node.chain.feed import Finalized, NewHead, News
-from node.chain.genesis import Genesis
+from node.chain.genesis import Genesis, genesis_from_json
 from node.consensus.assembly import bft_codec, bft_driver, instant_driver
 from node.consensus.bft.messages import ChainDomain
 from node.consensus.driver import ConsensusDriver
 from node.consensus.signer import Secp256k1Key
+from node.consensus.validator_contract import VALIDATOR_CONTRACT
 from node.consensus.validators import Validator, ValidatorSet
 from node.evm.interpreter import Interpreter
 from node.execution.fees import base_fee
@@ -36,7 +38,7 @@ from node.storage.database import MemoryDatabase
 from node.telemetry.logs import Log
 from node.txpool.pool import NextBlock, PoolConfig, TxPool
 from node.types.transactions import Transaction
-from tests.builders import make_genesis
+from tests.builders import address, genesis_json
 
 KEYS = [bytes((index + 1,)) * 32 for index in range(8)]
 
@@ -243,10 +245,15 @@ class MeshNode:
 class Cluster:
     """Validators over one mesh."""
 
-    def __init__(self, count: int = 4, **node_options: Any) -> None:
+    def __init__(self, count: int = 4, contract: bool = False, **node_options: Any) -> None:
+        """``contract``: the state holds the set, and test account 0 may change it."""
         self.mesh = Mesh()
-        self.genesis = replace(make_genesis(), timestamp=1_800_000_000)
         self.validators = ValidatorSet(Validator(Secp256k1Key(KEYS[index]).address) for index in range(count))
+        document: Any = genesis_json()
+        if contract:
+            members = [(one.address, one.weight) for one in self.validators.validators]
+            document["alloc"]["0x" + VALIDATOR_CONTRACT.hex()] = validator_account(address(0), members)
+        self.genesis = replace(genesis_from_json(document), timestamp=1_800_000_000)
         self.nodes = [self.make(index, key=KEYS[index], **node_options) for index in range(count)]
 
     def make(self, index: int, **options: Any) -> MeshNode:

@@ -224,13 +224,17 @@ def json_value(value: Any) -> Any:
 # --- artifacts on disk --------------------------------------------------------------------------
 
 
+_OF_THE_GENESIS: Final = ("predeployed.json", "Validators.json")
+"""System contracts: they stand in the genesis file, nobody deploys them."""
+
+
 def bundled_names() -> list[str]:
     """Names of the contracts that ship with evmesh."""
     folder = resources.files("network.contracts")
     return sorted(
         entry.name.removesuffix(".json")
         for entry in folder.iterdir()
-        if entry.name.endswith(".json") and entry.name != "predeployed.json"
+        if entry.name.endswith(".json") and entry.name not in _OF_THE_GENESIS
     )
 
 

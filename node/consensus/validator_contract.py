@@ -12,7 +12,7 @@ set of its genesis file for ever.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from node.consensus.validators import VALIDATORS_MAX, WEIGHT_MAX, Validator, ValidatorSet
@@ -51,6 +51,18 @@ def initial_storage(owner: Address, validators: ValidatorSet) -> dict[int, int]:
         storage[member_slot(index)] = int.from_bytes(one.address, "big")
         storage[weight_slot(one.address)] = one.weight
     return storage
+
+
+def genesis_problem(storage: Mapping[int, int], validators: ValidatorSet) -> str:
+    """Why a genesis file's contract does not fit its list of validators; empty when it does."""
+    if storage.get(COUNT_SLOT, 0) != len(validators):
+        return f"it has {storage.get(COUNT_SLOT, 0)} members, the list has {len(validators)}"
+    listed = {storage.get(member_slot(index), 0) for index in range(len(validators))}
+    for one in validators.validators:
+        weight = storage.get(weight_slot(one.address), 0)
+        if weight != one.weight or int.from_bytes(one.address, "big") not in listed:
+            return f"it gives 0x{one.address.hex()} weight {weight}, the list {one.weight}"
+    return ""
 
 
 def read_validators(view: StateView) -> ValidatorSet | None:
