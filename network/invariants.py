@@ -7,7 +7,8 @@ what it was told, so a node that restarts with less than it once reported is fou
     memory      what a node has finalized stays finalized, across restarts too
     linkage     every block of a node's chain builds on the block below it
     order       finalized <= safe <= head
-    validity    no transaction twice in one chain, none that nobody sent
+    validity    no transaction twice in one chain, none that nobody sent, each sender's in the order of their nonces
+    honesty     no honest node is convicted (reported by ``on_convicted``)
     progress    after the faults, every live node decides again (asked for, see ``check_progress``)
 """
 
@@ -26,6 +27,7 @@ class Invariant(Enum):
     LINKAGE = "linkage"
     ORDER = "order"
     VALIDITY = "validity"
+    HONESTY = "honesty"
     PROGRESS = "progress"
 
 
@@ -51,6 +53,8 @@ class BlockFacts:
     parent_hash: bytes
     state_root: bytes
     transactions: tuple[bytes, ...] = ()
+    senders: tuple[tuple[bytes, int], ...] = ()
+    """Sender and nonce of each transaction, where the harness knows them; else empty."""
 
     def __str__(self) -> str:
         return f"#{self.number} {self.block_hash.hex()[:12]} root {self.state_root.hex()[:12]}"
@@ -60,6 +64,7 @@ class BlockFacts:
 class _NodeFacts:
     chain: dict[int, BlockFacts] = field(default_factory=dict)
     included_at: dict[bytes, int] = field(default_factory=dict)
+    next_nonce: dict[bytes, int] = field(default_factory=dict)
     head: int = 0
     safe: int = 0
     finalized: int = 0
@@ -78,6 +83,36 @@ class Judge:
 
     # ---- reports
 
+    def on_joined(self, node: str, block: BlockFacts) -> None:
+        """A node is seen for the first time and has finalized ``block``; what lies below it is not looked at."""
+        facts = self._nodes[node] = _NodeFacts(head=block.number - 1)
+        if block.number:
+            facts.chain[block.number] = block
+            self._finalize(node, block)
+        facts.head = facts.safe = facts.finalized = block.number
+
+    def on_lost_disk(self, node: str) -> None:
+        """A node's disk was taken from it: it owes nothing any more of what it said before."""
+        self._nodes.pop(node, None)
+
+    def on_convicted(self, node: str, by: str, what: str) -> None:
+        """``by`` holds evidence against ``node``, which is honest."""
+        raise InvariantViolated(Invariant.HONESTY, f"{by} convicts {node} of {what}, and {node} is honest")
+
+    def forget_below(self, number: int) -> None:
+        """Drop blocks below a height that every node has finalized: a network may run for weeks."""
+        for facts in self._nodes.values():
+            for height in [height for height in facts.chain if height < min(number, facts.finalized)]:
+                for transaction in facts.chain.pop(height).transactions:
+                    facts.included_at.pop(transaction, None)
+        for height in [height for height in self._final if height < number]:
+            del self._final[height]
+
+    def chain_of(self, node: str) -> Mapping[int, BlockFacts] | None:
+        """Blocks that a node has reported and still has, by height; None where it has never reported."""
+        facts = self._nodes.get(node)
+        return facts.chain if facts is not None else None
+
     def on_head(
         self, node: str, added: Iterable[BlockFacts], removed: Iterable[BlockFacts] = (), safe: int | None = None
     ) -> None:
@@ -91,6 +126,8 @@ class Judge:
                 raise InvariantViolated(Invariant.LINKAGE, f"{node} removed {block}, which it did not have")
             for transaction in gone.transactions:
                 del facts.included_at[transaction]
+            for sender, nonce in reversed(gone.senders):
+                facts.next_nonce[sender] = nonce
             facts.head = block.number - 1
         for block in added:
             self._add(node, facts, block)
@@ -118,6 +155,14 @@ class Judge:
                     f"{node} has transaction {transaction.hex()[:12]} in {block}, and nobody sent it",
                 )
             facts.included_at[transaction] = block.number
+        for sender, nonce in block.senders:
+            # above what is expected is fine: a delegation may have used nonces (EIP-7702)
+            if nonce < facts.next_nonce.get(sender, 0):
+                raise InvariantViolated(
+                    Invariant.VALIDITY,
+                    f"{node} has nonce {nonce} of 0x{sender.hex()} in {block}, after {facts.next_nonce[sender] - 1}",
+                )
+            facts.next_nonce[sender] = nonce + 1
         facts.chain[block.number] = block
         facts.head = block.number
 

@@ -16,7 +16,8 @@ from network.cli.output import Output
 from network.cli.resolve import client_of
 from network.cli.status_table import conflicts, status_rows
 from network.client import NodeUnreachable
-from network.cluster import run_directory
+from network.cluster import companion, run_directory
+from network.cluster.fault_board import read_board
 from network.cluster.observer import observe
 from network.cluster.process import tail
 from network.cluster.run_directory import RunDirectory
@@ -43,11 +44,20 @@ def status(watch: bool, interval: float, network_name: str | None, as_json: bool
         if not watch or sys.stdout.isatty():
             out.line(f"network {run.name}")
         out.table(*status_rows(statuses))
-        content = {"name": run.name, "run_dir": str(run.path), "nodes": [asdict(one) for one in statuses]}
+        board = read_board(run.path)
+        for words, since in {str(fault): fault.clock for fault in board.faults}.items():
+            out.line(f"fault: {words}, since {since}")
+        content = {
+            "name": run.name,
+            "run_dir": str(run.path),
+            "nodes": [asdict(one) for one in statuses],
+            "faults": [fault.to_json() for fault in board.faults],
+        }
         if watch:
             out.record(content)
         else:
             out.document(content)
+        companion.check_verdict(run)
         wrong = conflicts(statuses)
         if wrong:
             raise Disagreement("; ".join(wrong), f"the nodes' logs are in {run.path}")

@@ -8,10 +8,10 @@ import click
 
 from network.cli.group import json_option
 from network.cli.output import Output, seconds, with_tilde
-from network.cluster import run_directory
+from network.cluster import companion, run_directory
 from network.cluster.run_directory import RunDirectory
 from network.cluster.supervisor import Supervisor
-from network.failures import BadInput
+from network.failures import BadInput, Disagreement
 
 
 @click.command(
@@ -28,24 +28,35 @@ Examples:
 @click.option("--timeout", type=float, default=5.0, show_default=True, help="Seconds before a node is killed.")
 @json_option
 def down(name: str | None, everything: bool, remove: bool, timeout: float, as_json: bool) -> None:
-    """Stop a network. Its directory stays; evmesh up --resume continues it."""
+    """Stop a network. Its directory stays; evmesh up --resume continues it.
+
+    Exit code 3 when the network had broken one of its promises while it ran.
+    """
     out = Output(as_json)
     if everything:
         runs = [run for run in run_directory.all_runs() if remove or run.running()]
     else:
         runs = [_the_one(name, remove)]
     stopped = []
+    verdict: Disagreement | None = None
     for run in runs:
         nodes = list(run.running())
         killed = Supervisor(run, out.progress).stop(timeout)
         if nodes:
             out.line(f"stopped {run.name} ({', '.join(nodes)})" + (f"; killed {', '.join(killed)}" if killed else ""))
+        if nodes:
+            try:
+                companion.check_verdict(run)
+            except Disagreement as broken:
+                verdict = verdict or broken
         if remove:
             run.remove()
             out.line(f"removed {with_tilde(run.path)}")
         stopped.append({"name": run.name, "nodes": nodes, "killed": killed, "removed": remove})
     if not runs:
         out.line("no network is running")
+    if verdict is not None:
+        raise verdict
     out.document({"stopped": stopped})
 
 

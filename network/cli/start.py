@@ -20,7 +20,7 @@ from network.cluster.observer import observe
 from network.cluster.run_directory import NetworkFile, NodeEntry, RunDirectory
 from network.cluster.supervisor import Supervisor
 from network.cluster.warm_server import WarmServer
-from network.failures import EXIT_INTERRUPTED, BadInput, Busy
+from network.failures import EXIT_INTERRUPTED, BadInput, Busy, Disagreement
 from network.manifest import Manifest, load_manifest
 from network.provision import choose_links, choose_places, funded_accounts, genesis_balances, provision
 from node.primitives.hexadecimal import to_data
@@ -66,6 +66,9 @@ def up(
             _stop(supervisor, out)
             if isinstance(reason, KeyboardInterrupt):
                 raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+        except Disagreement:
+            supervisor.stop()
+            raise
 
 
 def _start_and_watch(
@@ -78,6 +81,7 @@ def _start_and_watch(
     out.line(banner(network, accounts, genesis_balances(run)))
     supervisor.start(server)
     connected = supervisor.wait_connected()
+    supervisor.judge()
     elapsed = process.seconds_since_start()
     out.table(*status_rows(observe(run)))
     if not connected:
@@ -109,6 +113,7 @@ def _start_and_watch(
         supervisor.detach()
         return
     supervisor.watch()
+    supervisor.stop()  # what belongs to the network beside its nodes
     out.progress("all nodes have stopped")
 
 

@@ -20,7 +20,7 @@ from network.cluster.fault_board import Board
 from network.cluster.process import ProcessRecord, send_signal
 from network.cluster.run_directory import RunDirectory
 from network.cluster.warm_server import WarmServer
-from network.failures import Failure, TimedOut
+from network.failures import Disagreement, Failure, TimedOut
 
 COMPANION_LINKS: Final = "links"
 COMPANION_JUDGE: Final = "judge"
@@ -42,6 +42,21 @@ def folder_of(run: RunDirectory, name: str) -> Path:
 def applied_file(run: RunDirectory) -> Path:
     """Where the link process says which generation of faults it has carried out."""
     return folder_of(run, COMPANION_LINKS) / "applied"
+
+
+def violation_file(run: RunDirectory) -> Path:
+    """What the judge has found."""
+    return run.path / "violation.json"
+
+
+def check_verdict(run: RunDirectory) -> None:
+    """Raises Disagreement where the judge has found a broken promise since the network was started."""
+    try:
+        content = json.loads(violation_file(run).read_text("utf-8"))
+        sentence = str(content["sentence"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    raise Disagreement(sentence, f"the nodes' logs are in {run.path}", invariant=content.get("invariant"))
 
 
 def read_applied(run: RunDirectory) -> tuple[int, int]:

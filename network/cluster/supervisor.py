@@ -79,6 +79,11 @@ class Supervisor:
             for client in clients:
                 client.close()
 
+    def judge(self) -> None:
+        """Have the network's promises watched from now on, whoever leaves."""
+        companion.violation_file(self.run).unlink(missing_ok=True)
+        companion.start(self.run, companion.COMPANION_JUDGE, self._server)
+
     def detach(self) -> None:
         """Leave the nodes running without us."""
         if self._server is not None:
@@ -86,7 +91,10 @@ class Supervisor:
             self._server = None
 
     def watch(self) -> None:
-        """Report nodes that end or come back, until none runs. Ctrl-C leaves by KeyboardInterrupt."""
+        """Report nodes that end or come back, until none runs. Ctrl-C leaves by KeyboardInterrupt.
+
+        Raises Disagreement when the judge finds a broken promise.
+        """
         known = {name: record.pid for name, record in self.run.running().items()}
         self.watching = True
         while True:
@@ -94,6 +102,7 @@ class Supervisor:
             if self._server is None:
                 time.sleep(0.25)
             process.reap()
+            companion.check_verdict(self.run)
             now = {name: record.pid for name, record in self.run.running().items()}
             for name, pid in known.items():
                 if now.get(name) != pid:

@@ -1,0 +1,95 @@
+"""The process that watches a network's invariants for as long as it runs: ``… judge_process RUN_DIR``.
+
+At the first promise that is broken it writes one sentence into ``violation.json``, says it, and ends with code 3;
+``evmesh up`` ends with it, ``evmesh status`` and ``evmesh down`` repeat it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from network.cluster.chain_watch import ChainWatch
+from network.cluster.companion import COMPANION_JUDGE, violation_file
+from network.cluster.process import write_json
+from network.cluster.run_directory import RunDirectory
+from network.failures import EXIT_DISAGREEMENT, Failure
+from network.invariants import InvariantViolated
+
+LOOK_SECONDS: Final = (0.4, 2.0)
+"""Between two looks, at least and at most; in between it is one block time."""
+IDLE_SECONDS: Final = 60.0
+PRIORITY: Final = 5
+"""Nicer than the nodes: judging a little later is no loss."""
+
+
+class _Stopped(BaseException):
+    """SIGTERM."""
+
+
+def watch(run: RunDirectory) -> int:
+    """Look until told to stop, until nothing has run for a minute, or until a promise is broken. The exit code."""
+    network = run.network()
+    pause = min(max(network.block_time_ms / 1000, LOOK_SECONDS[0]), LOOK_SECONDS[1])
+    judge = ChainWatch(run)
+    last_seen = time.monotonic()
+    complained = ""
+    try:
+        while run.path.exists():
+            try:
+                judge.look()
+            except Failure as failure:  # a node that answers with an error: said once, looked at again
+                if failure.message != complained:
+                    complained = failure.message
+                    print(f"cannot judge: {failure.message}", file=sys.stderr, flush=True)
+            if run.running():
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > IDLE_SECONDS:
+                break
+            time.sleep(pause)
+    except InvariantViolated as broken:
+        sentence = f"the network broke its promise of {broken.invariant.value}: {what_of(broken)}"
+        print(sentence, file=sys.stderr, flush=True)
+        document = {"invariant": broken.invariant.value, "sentence": sentence, "when_ms": time.time_ns() // 1_000_000}
+        write_json(violation_file(run), document)
+        return EXIT_DISAGREEMENT
+    finally:
+        judge.close()
+    return 0
+
+
+def what_of(broken: InvariantViolated) -> str:
+    """The sentence without the invariant's name in front."""
+    return str(broken).removeprefix(f"{broken.invariant.value}: ")
+
+
+def run(directory: Path) -> int:
+    """Judge the network of a run directory. Returns the exit code."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stopped
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # the name that ps and top show
+        Path("/proc/self/comm").write_text(f"evmesh {COMPANION_JUDGE}")
+    os.nice(PRIORITY)
+    try:
+        return watch(RunDirectory(directory))
+    except _Stopped:
+        return 0
+    except (OSError, json.JSONDecodeError) as error:
+        if not directory.exists():
+            return 0  # the network was removed under us
+        raise error
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1])))
