@@ -5,7 +5,7 @@ name = "brave-otter"        # the run directory's name; chosen by chance when ab
 nodes = 4                   # n0, n1, …
 block_time = 1.0            # seconds between blocks; under pos the length of a slot
 slots_per_epoch = 2         # pos only
-consensus = "bft"           # or "pos", or "instant" (one node)
+consensus = "pos"           # or "bft" (final at once), or "instant" (one node); bft where block_time is below 1
 chain_id = 31337
 gas_limit = 30000000
 host = "127.0.0.1"          # where JSON-RPC and peers listen
@@ -75,7 +75,7 @@ class Manifest:
     block_time: int = 1000
     """Milliseconds."""
     slots_per_epoch: int = 2
-    consensus: str = "bft"
+    consensus: str = "pos"
     chain_id: int = 31337
     gas_limit: int = 30_000_000
     host: str = "127.0.0.1"
@@ -111,7 +111,12 @@ class Manifest:
         return replace(self, **changed, given=self.given | changed.keys())
 
     def checked(self) -> Manifest:
-        """Itself, where its parts fit together. Raises BadInput."""
+        """Itself, where its parts fit together. Raises BadInput.
+
+        Blocks faster than a second are asked for without naming an engine: only bft makes them.
+        """
+        if self.consensus == "pos" and self.block_time < POS_SLOT_MS_MIN and "consensus" not in self.given:
+            return replace(self, consensus="bft").checked()
         names = self.node_names()
         for name in self.node:
             if name not in names:

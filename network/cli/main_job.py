@@ -21,23 +21,23 @@ Exit code 0: every node agrees. 3: they differ, and the output says who and in w
 @click.option("--once", is_flag=True, help="Stop the network at the end.")
 @click.option("--nodes", type=int, default=4, show_default=True, help="How many nodes.")
 @click.option("--block-time", type=float, default=1.0, show_default=True, help="Seconds between blocks.")
+@click.option("--consensus", default="bft", show_default=True, help="bft, or pos (final after some seconds).")
 @click.option("--port", type=int, envvar="EVMESH_PORT", help="JSON-RPC of node i: port + i (default 8545; 0: free).")
 @click.option("--p2p-port", type=int, envvar="EVMESH_P2P_PORT", help="Peers of node i: port + i (default 30303).")
 @json_option
-def demo(once: bool, nodes: int, block_time: float, port: int | None, p2p_port: int | None, as_json: bool) -> None:
+def demo(once: bool, as_json: bool, **values: object) -> None:
     """Start nodes, run an OpenZeppelin token on them, and show that all agree.
 
     Deploys the token, submits 200 signed transfers to all nodes in turn, waits until they are final, and
     compares block hash, state root, total supply and a balance on every node.
     """
     out = Output(as_json)
-    out.progress(f"starting {nodes} nodes")
+    out.progress(f"starting {values['nodes']} nodes")
     server = WarmServer()
     try:
         # imported here: while this loads, the server loads the node's modules on another core
         from network.cli.main_job_steps import carry_out
 
-        values = {"nodes": nodes, "block_time": block_time, "port": port, "p2p_port": p2p_port}
         carry_out(server, {key: one for key, one in values.items() if one is not None}, once, out)
     finally:
         server.close()

@@ -35,7 +35,7 @@ Examples:
 @click.option("--mnemonic", envvar="EVMESH_MNEMONIC", help="BIP-39 words that the accounts come from.")
 @click.option("--fund", multiple=True, metavar="ADDR:ETH", help="Fund one more address; repeat for several.")
 @click.option("--genesis", type=click.Path(path_type=Path), help="A geth genesis.json to start from.")
-@click.option("--consensus", envvar="EVMESH_CONSENSUS", help="bft (default), pos, or instant (one node).")
+@click.option("--consensus", envvar="EVMESH_CONSENSUS", help="pos (default), bft, or instant (one node).")
 @click.option("--slots-per-epoch", type=int, envvar="EVMESH_SLOTS_PER_EPOCH", help="Under pos (default 2).")
 @click.option("--gas-limit", type=int, envvar="EVMESH_GAS_LIMIT", help="Gas of a block (default 30000000).")
 @click.option("--host", envvar="EVMESH_HOST", help="Address to listen on (default 127.0.0.1).")
@@ -50,9 +50,9 @@ Examples:
 def up(manifest_file: Path | None, detach: bool, clean: bool, resume: bool, as_json: bool, **flags: Any) -> None:
     """Start a network of nodes on this machine.
 
-    Each node is a process of its own with its own EVM, database and peers. Runs until Ctrl-C, or with
-    --detach in the background. Settings: flag, else environment (EVMESH_NODES, …), else the file of
-    --config, else the default.
+    Each node is a process of its own with its own EVM, database and peers. Under pos blocks are final after
+    some seconds, as on Ethereum; under bft at once. Runs until Ctrl-C, or with --detach in the background.
+    Settings: flag, else environment (EVMESH_NODES, …), else the file of --config, else the default.
     """
     server = WarmServer()
     try:

@@ -165,7 +165,7 @@ def genesis_from_json(document: object) -> Genesis:
     if len(extra_data) > EXTRA_DATA_MAX:
         raise GenesisError(f"extraData: {len(extra_data)} bytes, at most {EXTRA_DATA_MAX}")
     alloc = _object(root.get("alloc", {}), "alloc")
-    return Genesis(
+    genesis = Genesis(
         config=config,
         schedule=schedule,
         chain_id=chain_id,
@@ -185,6 +185,12 @@ def genesis_from_json(document: object) -> Genesis:
         parent_hash=Hash32(_bytes(root.get("parentHash", "0x" + "00" * 32), "parentHash", 32)),
         number=_number(root.get("number", 0), "number", U64_MAX),
     )
+    if genesis.consensus.engine == "pos" and genesis.block().header.parent_beacon_block_root is None:
+        raise GenesisError(
+            "config.evmesh.engine: pos needs the rules of Cancun from the first block on, "
+            "whose headers commit to votes (parentBeaconBlockRoot): set cancunTime to 0, or use engine bft"
+        )
+    return genesis
 
 
 def _consensus(value: object) -> ConsensusRules:

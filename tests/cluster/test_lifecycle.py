@@ -185,7 +185,7 @@ def test_a_geth_genesis_file(shell, tmp_path):
             }
         )
     )
-    one = shell.up("--genesis", str(genesis), "--nodes", "2")
+    one = shell.up("--genesis", str(genesis), "--nodes", "2", block_time=1)
     assert one.chain_id == 777
     assert int(one.clients[0].call("eth_chainId"), 16) == 777
     assert one.clients[1].balance(one.accounts[0].address) == 10**18

@@ -39,6 +39,25 @@ def test_consensus_rules() -> None:
     assert make_genesis(config=config).block().hash == genesis.block().hash
 
 
+def test_rules_of_engine_pos() -> None:
+    config = dict(genesis_json()["config"])  # type: ignore[call-overload]
+    config["evmesh"] = {
+        "engine": "pos",
+        "slotMs": 2000,
+        "slotsPerEpoch": 4,
+        "validators": [{"address": "0x" + "02" * 20}],
+    }
+    genesis = make_genesis(config=config)
+    assert (genesis.consensus.slot_ms, genesis.consensus.slots_per_epoch) == (2000, 4)
+    for key in ("slotMs", "slotsPerEpoch"):
+        other = (
+            {**config, "evmesh": {**config["evmesh"], key: 8000}}
+            if key == "slotMs"
+            else config | {"evmesh": {**config["evmesh"], key: 8}}
+        )
+        assert make_genesis(config=other).rules_hash() != genesis.rules_hash()
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -59,6 +78,10 @@ def test_consensus_rules() -> None:
         ({"config": {"evmesh": {"validators": [{"address": "0x" + "01" * 20, "weight": 0}]}}}, "at least 1"),
         ({"config": {"evmesh": {"validators": [{"address": "0x" + "01" * 20}] * 2}}}, "twice"),
         ({"config": {"evmesh": {"validators": [{}]}}}, "validators[0].address"),
+        ({"config": {"evmesh": {"engine": "pos", "blockTimeMs": 5}}}, "known to engine pos are engine, slotMs"),
+        ({"config": {"evmesh": {"slotMs": 1000}}}, "known to engine bft"),
+        ({"config": {"evmesh": {"engine": "pos", "slotMs": "x"}}}, "slotMs"),
+        ({"config": {"terminalTotalDifficulty": 0, "evmesh": {"engine": "pos"}}}, "set cancunTime to 0"),
     ],
 )
 def test_refusals_name_the_field(changes: dict[str, object], words: str) -> None:

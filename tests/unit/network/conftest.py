@@ -1,5 +1,6 @@
 """Run directories of their own, and networks of stand-in nodes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,9 @@ def make_run(state_home):
     """Provisioned run directories on free ports; what they started is killed at the end."""
     made = []
 
-    def make(name="test-run", **values):
-        manifest = Manifest().with_values({"nodes": 2, "port": 0, "p2p_port": 0} | values, "test").checked()
+    def make(name="test-run", node=None, **values):
+        manifest = replace(Manifest(), node=node or {})
+        manifest = manifest.with_values({"nodes": 2, "port": 0, "p2p_port": 0} | values, "test").checked()
         run = run_directory.create(name)
         places, _ = choose_places(manifest)
         provision(manifest, run, places, seed=b"\x07" * 32)

@@ -91,3 +91,25 @@ def test_instant_with_one_node():
 
 def test_the_mnemonic_does_not_show():
     assert "junk" not in repr(Manifest())
+
+
+def test_blocks_below_a_second_are_made_by_bft_unless_pos_was_asked_for():
+    assert Manifest().checked().consensus == "pos"
+    assert Manifest().with_values({"block_time": 0.25}, "test").checked().consensus == "bft"
+    assert Manifest().with_values({"block_time": 2}, "test").checked().consensus == "pos"
+    with pytest.raises(BadInput, match="slot of 250 ms is too short"):
+        Manifest().with_values({"block_time": 0.25, "consensus": "pos"}, "test").checked()
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"network": {"consensus": "bft"}, "node": {"n1": {"keys": 2}}}, "keys = 2"),
+        ({"network": {"consensus": "bft", "slots_per_epoch": 4}}, "knows no epochs"),
+        ({"network": {"slots_per_epoch": 1}}, "2 to 64"),
+        ({"node": {"n1": {"keys": 0}}}, "1 to 64"),
+    ],
+)
+def test_what_belongs_to_one_engine_is_refused_by_the_others(document, words):
+    with pytest.raises(BadInput, match=words):
+        parse_manifest(document, "test", HERE).checked()

@@ -4,16 +4,19 @@ import json
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
 from network import genesis, provision
-from network.accounts import derive_accounts, parse_address
+from network.accounts import checksum_address, derive_accounts, parse_address
 from network.cluster import ports, run_directory
 from network.cluster.process import record_of
 from network.failures import BadInput, Busy
-from network.manifest import Manifest
+from network.manifest import Manifest, NodeManifest
 from node.config import load_config
+from node.crypto.secp256k1 import address_of_private_key
+from node.keys import read_key
 from node.p2p.identity import Identity, parse_dial_string
 from node.primitives.scalars import ETHER
 
@@ -109,7 +112,7 @@ def test_somebodys_genesis_keeps_its_state(tmp_path):
     manifest = Manifest().with_values({"genesis": path}, "test")
     document = genesis.adopt_genesis(path, manifest, accounts, [(accounts[0].address, 1)])
     assert document["alloc"] == LEGACY_GENESIS["alloc"]
-    assert document["config"]["evmesh"]["engine"] == "bft"
+    assert document["config"]["evmesh"]["engine"] == "pos"
     asked = genesis.adopt_genesis(path, manifest.with_values({"accounts": 2}, "test"), accounts, [])
     assert len(asked["alloc"]) == 3
     twice = manifest.with_values({"fund": ["0x70997970C51812dc3A010C7d01b50e0d17dc79C8:1"]}, "test")
@@ -202,3 +205,19 @@ def test_containers_get_a_folder_each(tmp_path):
     assert provision.provision_containers(manifest, tmp_path / "c").nodes == network.nodes, (
         "a second run changes nothing"
     )
+
+
+def test_a_node_may_vote_for_several_validators(make_run):
+    run = make_run(nodes=3, block_time=2.0, slots_per_epoch=4, node={"n1": NodeManifest(keys=3, weight=2)})
+    rules = json.loads(run.genesis_file.read_text())["config"]["evmesh"]
+    assert (rules["engine"], rules["slotMs"], rules["slotsPerEpoch"]) == ("pos", 2000, 4)
+    assert [entry["weight"] for entry in rules["validators"]] == [1, 2, 2, 2, 1]
+    config = load_config(run.config_file("n1")).consensus
+    keys = [read_key(Path(text)) for text in (config.validator_key_file, *config.validator_key_files)]
+    entry = run.network().nodes[1]
+    told = [entry.validator, *entry.more_validators]
+    assert [checksum_address(address_of_private_key(key)) for key in keys] == told
+    assert told == [one["address"] for one in rules["validators"][1:4]]
+    # the first key of each node is the one it has where all have one
+    plain = make_run("plain", nodes=3).network()
+    assert [node.validator for node in plain.nodes] == [node.validator for node in run.network().nodes]

@@ -25,6 +25,14 @@ def test_a_network_that_can_run() -> None:
         ("instant", _config(), "network runs 'bft'"),
         ("", _config(evmesh={"engine": "bft"}), "names no validators"),
         ("", _config(terminalTotalDifficulty=1000), "mined blocks"),
+        ("bft", _config(cancunTime=0, evmesh={"engine": "pos", "validators": VALIDATORS}), "network runs 'pos'"),
+        ("", _config(cancunTime=0, evmesh={"engine": "pos"}), "names no validators"),
+        ("", _config(cancunTime=0, evmesh={"engine": "pos", "validators": VALIDATORS, "slotMs": 500}), "slotMs 500"),
+        (
+            "",
+            _config(cancunTime=0, evmesh={"engine": "pos", "validators": VALIDATORS, "slotsPerEpoch": 1}),
+            "slotsPerEpoch 1",
+        ),
     ],
 )
 def test_what_cannot(engine: str, config: dict[str, object], words: str) -> None:
