@@ -187,8 +187,8 @@ def genesis_from_json(document: object) -> Genesis:
     )
     if genesis.consensus.engine == "pos" and genesis.block().header.parent_beacon_block_root is None:
         raise GenesisError(
-            "config.evmesh.engine: pos needs the rules of Cancun from the first block on, "
-            "whose headers commit to votes (parentBeaconBlockRoot): set cancunTime to 0, or use engine bft"
+            "config.evmesh.engine: pos needs parentBeaconBlockRoot (EIP-4788) in every header, because blocks commit "
+            "to votes by it: let that fork begin with block 0, or use engine bft"
         )
     return genesis
 

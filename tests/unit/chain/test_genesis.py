@@ -81,7 +81,7 @@ def test_rules_of_engine_pos() -> None:
         ({"config": {"evmesh": {"engine": "pos", "blockTimeMs": 5}}}, "known to engine pos are engine, slotMs"),
         ({"config": {"evmesh": {"slotMs": 1000}}}, "known to engine bft"),
         ({"config": {"evmesh": {"engine": "pos", "slotMs": "x"}}}, "slotMs"),
-        ({"config": {"terminalTotalDifficulty": 0, "evmesh": {"engine": "pos"}}}, "set cancunTime to 0"),
+        ({"config": {"terminalTotalDifficulty": 0, "evmesh": {"engine": "pos"}}}, "parentBeaconBlockRoot (EIP-4788)"),
     ],
 )
 def test_refusals_name_the_field(changes: dict[str, object], words: str) -> None:
