@@ -21,7 +21,7 @@ from node.chain.store import CorruptDatabase
 from node.config import ConfigError, NodeConfig, load_config
 from node.datadir import ChainServer, DataDir, read_genesis
 from node.keys import KeyFileError, read_key, write_key
-from node.node import VERSION, Node
+from node.node import VERSION, Node, WrapEngine
 from node.rpc.server import PortBusy, ServerConfig
 from node.runtime.runtime import Runtime, system_runtime
 from node.storage.database import DatabaseError, DatabaseLocked
@@ -75,12 +75,15 @@ def main(arguments: list[str] | None = None) -> int:
     return run_datadir(options.datadir, options.http_host, options.http_port, options.log_level)
 
 
-def run(config_path: Path) -> int:
-    """Run the node of ``config_path`` until a signal stops it. Returns the exit code."""
+def run(config_path: Path, runtime: Runtime | None = None, wrap_engine: WrapEngine = lambda engine: engine) -> int:
+    """Run the node of ``config_path`` until a signal stops it. Returns the exit code.
+
+    ``runtime``: other doors than the machine's. ``wrap_engine``: see Node.
+    """
     try:
         config = load_config(config_path)
         genesis = load_genesis(config)
-        runtime = system_runtime()
+        runtime = runtime or system_runtime()
         log = Log(runtime.clock, config.node.name, config.node.log_level, config.node.log_format)
         node_key = load_node_key(config, runtime)
         validator_file = config.consensus.validator_key_file
@@ -92,7 +95,9 @@ def run(config_path: Path) -> int:
     def service() -> Service:
         database = LmdbDatabase(Path(config.node.data_dir) / "db")
         try:
-            return Node(config, genesis, runtime, database, log, node_key, validator_key, more_keys=more_keys)
+            return Node(
+                config, genesis, runtime, database, log, node_key, validator_key, wrap_engine, more_keys=more_keys
+            )
         except BaseException:
             database.close()
             raise

@@ -47,7 +47,7 @@ def require_links(run: RunDirectory) -> links.Wiring:
 
 def carry_out(run: RunDirectory, board: Board) -> None:
     """Have the link process do what the board says, where there is one."""
-    if links.Wiring.read(run.path) is not None:
+    if links.Wiring.read(run.path) is not None and run.running():
         companion.apply(run, board)
 
 

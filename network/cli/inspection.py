@@ -45,13 +45,13 @@ def status(watch: bool, interval: float, network_name: str | None, as_json: bool
             out.line(f"network {run.name}")
         out.table(*status_rows(statuses))
         board = read_board(run.path)
-        for words, since in {str(fault): fault.clock for fault in board.faults}.items():
+        for words, since in {str(fault): fault.clock for fault in board.lasting}.items():
             out.line(f"fault: {words}, since {since}")
         content = {
             "name": run.name,
             "run_dir": str(run.path),
             "nodes": [asdict(one) for one in statuses],
-            "faults": [fault.to_json() for fault in board.faults],
+            "faults": [fault.to_json() for fault in board.lasting],
         }
         if watch:
             out.record(content)

@@ -19,6 +19,7 @@ from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput
 from network.faults.kinds import Group
 from network.faults.link_faults import Link, cut_links, spoiled_links
+from network.faults.steered_clock import CLOCK_FILE, steer
 from network.faults.vocabulary import FaultAction
 
 CUTS = ("partition", "one-way-partition", "bridge")
@@ -124,12 +125,14 @@ def heal(everything: bool, network_name: str | None, as_json: bool) -> None:
     carry_out(run, board)
     healed = list(dict.fromkeys(str(fault) for fault in before.faults if ends(fault)))
     for fault in before.faults:
-        if ends(fault) and fault.kind == "pause":
-            for node in fault.action.targets:
+        for node in fault.action.targets if ends(fault) else ():
+            if fault.kind == "pause":
                 record = run.record(node)
                 if record is not None:
                     send_signal(record, signal.SIGCONT)
-    left = list(dict.fromkeys(str(fault) for fault in board.faults))
+            elif fault.group is Group.CLOCK:
+                steer(run.node_dir(node) / CLOCK_FILE, 0, 0)
+    left = list(dict.fromkeys(str(fault) for fault in board.lasting))
     out.line(f"healed: {'; '.join(healed)}" if healed else "there was nothing to heal")
     if left:
         out.line(f"still on: {'; '.join(left)}")

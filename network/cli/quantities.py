@@ -25,7 +25,7 @@ _RATES: Final = {
 
 def _parse(text: str, units: Mapping[str, float], what: str, example: str) -> float:
     match = _NUMBER.fullmatch(text.strip())
-    unit = match.group(2).lower().removesuffix("/s").removesuffix("ps") if match else ""
+    unit = match.group(2).lower().removesuffix("/s") if match else ""
     if match is None or unit not in units:
         raise BadInput(f"{text!r} is no {what}", f"write it like {example}")
     return float(match.group(1)) * units[unit]
@@ -53,3 +53,16 @@ def bytes_per_second(text: str) -> int:
     if value < 1:
         raise BadInput(f"{text!r} lets nothing through", "to cut a link use evmesh partition")
     return value
+
+
+def byte_count(text: str) -> int:
+    """``100kB``; a bare number counts bytes. Raises BadInput."""
+    value = round(_parse(text, _RATES, "size", "100kB, 2MB or 50000"))
+    if value < 0:
+        raise BadInput(f"{text!r} is negative", "write it like 100kB")
+    return value
+
+
+def drift_ppm(text: str) -> int:
+    """Parts per million, ``200ppm`` or ``-0.1%``. Raises BadInput."""
+    return round(_parse(text, {"": 1.0, "ppm": 1.0, "%": 10_000.0}, "drift", "200ppm, -200 or 0.1%"))

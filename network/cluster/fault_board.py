@@ -22,6 +22,7 @@ from network.faults.kinds import BadPlan, Group, Unit, Value
 from network.faults.vocabulary import FaultAction
 
 FILE_NAME: Final = "faults.json"
+PAST: Final = ("lost-disk", "clock-jump")
 _LOCK_NAME: Final = ".faults.lock"
 
 
@@ -65,7 +66,7 @@ class ActiveFault:
         where = ",".join(self.action.targets) or "all"
         if "others" in given:
             where += f" {'->' if given.get('one_way') else '<->'} {','.join(self.action.nodes('others')) or 'all'}"
-        return " ".join([self.kind, *settings, "on", where])
+        return " ".join([self.kind, *settings, "of" if self.kind.startswith("clock") else "on", where])
 
     def to_json(self) -> dict[str, Any]:
         """JSON types."""
@@ -90,6 +91,11 @@ class Board:
     def of_group(self, *groups: Group) -> list[ActiveFault]:
         """Those that befall links, processes, …"""
         return [fault for fault in self.faults if fault.group in groups]
+
+    @property
+    def lasting(self) -> list[ActiveFault]:
+        """Those that still go on; a disk that was lost is of the past, but the judge must know of it."""
+        return [fault for fault in self.faults if fault.kind not in PAST]
 
     def on_node(self, node: str, kind: str) -> ActiveFault | None:
         """The newest fault of a kind on a node."""
@@ -123,6 +129,8 @@ class Board:
 
 
 def _amount(unit: Unit, value: Value) -> str:
+    if unit is Unit.PPM:
+        return f"{value} ppm"
     if unit is Unit.SHARE and not isinstance(value, tuple):
         return f"{100 * value:g}%"
     return f"{value} {unit.value}" if unit is not Unit.COUNT else str(value)

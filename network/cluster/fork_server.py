@@ -3,7 +3,7 @@
 A node takes a few hundred milliseconds of imports; four of them on two cores would take a second before
 the first line of their own runs. Here the imports are paid once, while the supervisor still writes files,
 and every child shares the imported pages. Each node is a process of its own, in a session of its own,
-exactly as if ``python -m node --config`` had been called: it runs the same function.
+exactly as if its program (network/faults/node_program.py) had been called: it runs the same function.
 
 Talks JSON lines over standard input and output with its one client, the supervisor:
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from network.client import NodeClient, ask_all
+from network.cluster.fault_board import read_board
 from network.cluster.run_directory import NetworkFile, RunDirectory
 from network.failures import Failure
 
@@ -37,7 +38,8 @@ def observe(run: RunDirectory, timeout_seconds: float = 3.0) -> list[NodeStatus]
     """Every node's status, asked at the same time."""
     network = run.network()
     records = run.running()
-    paused = {name for name, record in records.items() if record.paused}
+    slow = {node for fault in read_board(run.path).faults if fault.kind == "slow-node" for node in fault.action.targets}
+    paused = {name for name, record in records.items() if record.paused and name not in slow}
     asked = [client for client in clients_of(network, timeout_seconds) if client.name in records.keys() - paused]
     answers = dict(zip((client.name for client in asked), ask_all(asked, _facts), strict=True))
     for client in asked:

@@ -181,7 +181,7 @@ def reap() -> None:
 
 def node_command(config: Path) -> list[str]:
     """The command line of one node."""
-    return [sys.executable, "-m", "node", "--config", str(config)]
+    return [sys.executable, "-m", "network.faults.node_program", str(config)]
 
 
 def tail(path: Path, lines: int, bytes_max: int = 65_536) -> list[str]:

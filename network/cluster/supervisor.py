@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from network.cluster import companion, links, process, readiness
-from network.cluster.fault_board import read_board
+from network.cluster.fault_board import Board, change_board, read_board
 from network.cluster.observer import clients_of
 from network.cluster.process import ProcessRecord
 from network.cluster.run_directory import RunDirectory
 from network.cluster.warm_server import WarmServer, exit_words
 from network.failures import Failure
+from network.faults.steered_clock import CLOCK_FILE
 
 START_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 5.0
@@ -39,6 +40,8 @@ class Supervisor:
         """Start nodes (all, unless named) and wait until each serves. On failure none of them is left running."""
         network = self.run.network()
         wanted = [node for node in network.nodes if nodes is None or node.name in nodes]
+        if nodes is None:
+            self._clear_faults()
         self._server = server or WarmServer()
         records: dict[str, ProcessRecord] = {}
         try:
@@ -63,6 +66,13 @@ class Supervisor:
             self._server = None
             raise
         return records
+
+    def _clear_faults(self) -> None:
+        """A network that is started as a whole has no faults; what was done to it the last time is over."""
+        if read_board(self.run.path).faults:
+            change_board(self.run.path, lambda board: Board(board.generation))
+        for name in self.run.node_names():
+            (self.run.node_dir(name) / CLOCK_FILE).unlink(missing_ok=True)
 
     def _start_links(self) -> None:
         """The links first: a node that dials too early has to wait before it dials again."""

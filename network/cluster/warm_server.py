@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from network.failures import Failure, TimedOut
 
-DEFAULT_ENTRY: Final = "node.__main__:run"
+DEFAULT_ENTRY: Final = "network.faults.node_program:run"
 _LOG_TAIL_LINES: Final = 15
 
 
