@@ -329,6 +329,7 @@ class ConsensusDriver:
         except RefusedToSign as refusal:
             self._log.warning("not signed", slot=effect.draft.slot, why=str(refusal))
             return
+        self._log.debug("signed", slot="/".join(str(int(part)) for part in effect.draft.slot))
         self._publish(message)
         self._own.append(MessageReceived(self._now(), None, message))
 
