@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from network.simulator.level1.nodes import SimNode
@@ -20,8 +18,7 @@ from node.consensus.journal import Journal
 from node.consensus.signer import Signer
 from node.consensus.validators import ValidatorSet
 from tests.simulation import bft_scenarios as scenarios
-
-Patch = tuple[object, str, object]
+from tests.simulation.mutant import Mutant
 
 
 def _seed(**plan: Any) -> Callable[[], None]:
@@ -33,28 +30,6 @@ def _seed(**plan: Any) -> Callable[[], None]:
 
     run.__name__ = f"seed {plan.get('seed')}"
     return run
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """A named bug."""
-
-    name: str
-    patches: tuple[Patch, ...]
-    killer: Callable[[], None]
-
-
-@contextmanager
-def planted(mutant: Mutant) -> Iterator[None]:
-    """The bug is in for everybody, liars too."""
-    saved = [(owner, name, getattr(owner, name)) for owner, name, _ in mutant.patches]
-    for owner, name, value in mutant.patches:
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for owner, name, value in saved:
-            setattr(owner, name, value)
 
 
 def _count_every_message(self: VoteKeeper, vote: Statement) -> None:
