@@ -53,11 +53,11 @@ class LogDisk(MemoryDatabase):
             raise DatabaseFull("the disk is full")
         if self.tears:
             self.tears = False
-            torn = Batch()
-            for key, value in batch.entries.items():
-                if value is not None and key != schema.consensus_log(0):
-                    torn.put(key, value[: len(value) // 2])
-            super().write(torn, durable)
+            records = [(key, value) for key, value in batch.entries.items() if value is not None]
+            if len(records) == 1 and records[0][0] != schema.consensus_log(0):
+                torn = Batch()
+                torn.put(records[0][0], records[0][1][: len(records[0][1]) // 2])
+                super().write(torn, durable)
             raise PowerCut
         for key, value in batch.entries.items():
             if value is not None and key != schema.consensus_log(0):
@@ -97,8 +97,8 @@ class Clock:
         return START_WALL_MS + self.skew_ms + self.offset_ms + self.own_ms(now_ms)
 
     def real_ms(self, own_ms: int) -> int:
-        """How long a stretch of the machine's time takes in the world."""
-        return own_ms * _PPM // (_PPM + self._ppm) if self._ppm else own_ms
+        """How long a stretch of the machine's time takes in the world; rounded up, so that a timer is never early."""
+        return -(-own_ms * _PPM // (_PPM + self._ppm)) if self._ppm else own_ms
 
     def drift(self, now_ms: int, ppm: int) -> None:
         """From now on too fast by so much."""

@@ -79,8 +79,17 @@ class Scenario:
 
     @property
     def liars(self) -> dict[int, None]:
-        """Numbers of the nodes that are Byzantine at any time."""
-        return dict.fromkeys(int(name.removeprefix("n").removesuffix("+")) for name in self.faults.byzantine())
+        """Numbers of the nodes that are Byzantine at any time.
+
+        A bft validator whose disk is lost is one of them: when it is cut off it cannot learn where its old votes lie.
+        """
+        liars = dict.fromkeys(_number(name) for name in self.faults.byzantine())
+        return liars | self._wiped if self.engine == "bft" else liars
+
+    @property
+    def _wiped(self) -> dict[int, None]:
+        lost = (name for one in self.faults.actions if one.kind == "lost-disk" for name in one.targets)
+        return dict.fromkeys(_number(name) for name in lost)
 
     def weight(self, index: int) -> int:
         """A node's voting weight."""
@@ -99,9 +108,7 @@ class Scenario:
     @property
     def silenced_weight(self) -> int:
         """Of the honest nodes that never vote again, because they no longer know what they signed."""
-        lost = (name for one in self.faults.actions if one.kind == "lost-disk" for name in one.targets)
-        gone = {int(name.removeprefix("n").removesuffix("+")): None for name in lost}
-        return sum(self.weight(index) for index in gone if index not in self.liars)
+        return sum(self.weight(index) for index in self._wiped if index not in self.liars)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types."""
@@ -135,6 +142,10 @@ class Scenario:
                 raise BadPlan(f"{name}: expected a whole number")
             values[name] = value
         return cls(**values)
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("n").removesuffix("+"))
 
 
 def _within(name: str, value: int, low: int, high: int) -> None:
