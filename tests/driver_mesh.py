@@ -18,9 +18,10 @@ from network.simulator.event_loop import VirtualTimeLoop
 from node.chain.chain import Chain
 from node.chain.feed import Finalized, NewHead, News
 from node.chain.genesis import Genesis, genesis_from_json
-from node.consensus.assembly import bft_codec, bft_driver, instant_driver
+from node.consensus.assembly import bft_codec, bft_driver, instant_driver, pos_driver
 from node.consensus.bft.messages import ChainDomain
 from node.consensus.driver import ConsensusDriver
+from node.consensus.pos.rules import PosRules
 from node.consensus.signer import Secp256k1Key
 from node.consensus.validator_contract import VALIDATOR_CONTRACT
 from node.consensus.validators import Validator, ValidatorSet
@@ -148,6 +149,7 @@ class MeshNode:
         block_time_ms: int = 1000,
         chain_class: type[Chain] = Chain,
         execution_ms: int = 5,
+        engine: str = "bft",
     ) -> None:
         self.mesh = mesh
         self.name = f"n{index}"
@@ -158,6 +160,7 @@ class MeshNode:
         self.block_time_ms = block_time_ms
         self.chain_class = chain_class
         self.execution_ms = execution_ms
+        self.engine = engine
         self.database = MemoryDatabase()
         self.lines: list[str] = []
         self.decided_ms: list[int] = []
@@ -179,6 +182,11 @@ class MeshNode:
         jobs: list[Coroutine[Any, Any, None]] = []
         if self.validators is None:
             self.driver: ConsensusDriver = instant_driver(self.chain, self.pool, runtime, log, self.block_time_ms)
+        elif self.engine == "pos":
+            genesis_ms = self.genesis.timestamp * 1000
+            rules = PosRules(self.genesis.chain_id, self.chain.genesis_hash, self.validators, genesis_ms, 1000, 2)
+            keys = [] if self.key is None else [self.key]
+            self.driver = pos_driver(rules, self.chain, self.pool, self.switch, self.database, runtime, log, keys)
         else:
             domain = ChainDomain(self.genesis.chain_id, self.chain.genesis_hash)
             codec = bft_codec(domain, self.validators, self.chain)

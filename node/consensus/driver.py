@@ -53,6 +53,7 @@ from node.consensus.engine import (
 )
 from node.consensus.evidence_store import EvidenceStore
 from node.consensus.journal import Journal
+from node.consensus.refusals import Refusals
 from node.consensus.signer import RefusedToSign
 from node.consensus.validator_contract import InvalidValidatorState, ValidatorReader
 from node.consensus.validators import ValidatorSet
@@ -72,6 +73,8 @@ from node.types.transactions import Transaction
 LARGE_TOPIC: Final = "consensus/proposal"
 SMALL_TOPIC: Final = "consensus/vote"
 SMALL_BYTES_MAX: Final = 512
+DECODE_ASIDE_BYTES: Final = 256 * 1024
+"""Longer messages are decoded by a worker."""
 INBOX_MAX: Final = 4096
 """Messages of peers that wait for the engine; what comes on top is ignored and may come again."""
 DECIDED_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -183,6 +186,7 @@ class ConsensusDriver:
         self._timers: dict[TimerKey, asyncio.TimerHandle] = {}
         self._jobs: asyncio.Queue[Callable[[], Awaitable[Input]]] = asyncio.Queue()
         self._work_told = False
+        self._refusals = Refusals()
         if switch is not None:
             switch.gossip.subscribe(LARGE_TOPIC, self._judge_large)
             switch.gossip.subscribe(SMALL_TOPIC, self._judge_small)
@@ -245,39 +249,60 @@ class ConsensusDriver:
 
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""
-        return {**self.engine.inspect(), "syncing": self.syncing(), "waitingMessages": len(self._heard)}
+        return {
+            **self.engine.inspect(),
+            "syncing": self.syncing(),
+            "waitingMessages": len(self._heard),
+            "refusedMessages": dict(self._refusals.counts),
+        }
 
     # --- messages in -----------------------------------------------------------------------------
 
     async def _judge_large(self, peer: NodeId, payload: bytes) -> Verdict:
-        return self._judge(peer, payload)
+        return await self._judge(peer, payload)
 
     async def _judge_small(self, peer: NodeId, payload: bytes) -> Verdict:
         if len(payload) > SMALL_BYTES_MAX:
-            return REJECT(f"{len(payload)} bytes are no vote")
-        return self._judge(peer, payload)
+            return self._refuse(peer, payload, "malformed", f"{len(payload)} bytes are no vote")
+        return await self._judge(peer, payload)
 
-    def _judge(self, peer: NodeId, payload: bytes) -> Verdict:
+    async def _judge(self, peer: NodeId, payload: bytes) -> Verdict:
         """Cheapest first: what it claims, whether we want that, signatures; the block is decoded last."""
+        if self._refusals.is_muted(peer, self._runtime.clock.monotonic_ms()):
+            self._refusals.count("muted")
+            return IGNORE("its sender has lied too much lately")
         try:
             claim = self._codec.claim(payload)
             triage = self.engine.triage(claim)
             if not triage.wanted:
-                return REJECT(triage.why) if triage.hostile else IGNORE(triage.why)
+                if triage.hostile:
+                    return self._refuse(peer, payload, "hostile", triage.why)
+                self._refusals.count("unwanted")
+                return IGNORE(triage.why)
             if len(self._heard) >= INBOX_MAX:
+                self._refusals.count("busy")
                 return IGNORE("the consensus inbox is full")
             self._codec.check(claim)
-            message = self._codec.decode(payload)
+            if len(payload) > DECODE_ASIDE_BYTES:
+                # a worker takes as long as the loop would, but others are heard meanwhile
+                message = await self._runtime.workers.run(self._codec.decode, payload)
+            else:
+                message = self._codec.decode(payload)
             self._codec.check(message)
         except MalformedMessage as error:
-            self._log.debug("consensus message refused", peer=peer, why=str(error))
-            return REJECT(str(error))
+            return self._refuse(peer, payload, "malformed", str(error))
         height = self._codec.height_of(message)
         if height is not None:
             self.on_peer_height(peer, height)
         self._heard.append(MessageReceived(self._now(), peer, message))
         self._wake.set()
         return ACCEPT
+
+    def _refuse(self, peer: NodeId, payload: bytes, kind: str, why: str) -> Verdict:
+        self._refusals.count(kind)
+        self._refusals.strike(peer, self._runtime.clock.monotonic_ms(), len(payload))
+        self._log.debug("consensus message refused", peer=peer, why=why)
+        return REJECT(why)
 
     def hear_decided(self, peer: NodeId, message: ConsensusMessage) -> None:
         """A decided block that sync has fetched, its signatures checked."""

@@ -18,13 +18,24 @@ from __future__ import annotations
 from typing import Final
 
 from node.crypto.hashes import keccak256
+from node.primitives import rlp
 from node.primitives.scalars import Hash32
 from node.types.blocks import Block, Header
 
 CLOCK_DRIFT_MS_MAX: Final = 10_000
 """How far ahead of a voter's clock a fresh proposal may be."""
 
+HEADER_BYTES_MAX: Final = 2048
+BLOCK_PARTS_MAX: Final = 4
 _RANDAO_DOMAIN: Final = b"evmesh/prev-randao"
+
+
+def header_hash_of(block: bytes) -> Hash32:
+    """The hash of an encoded block's header, nothing decoded. Raises RLPError."""
+    parts = rlp.split_list(block, BLOCK_PARTS_MAX)
+    if not parts or len(parts[0]) > HEADER_BYTES_MAX:
+        raise rlp.RLPError("block: no header, or one that is too long")
+    return keccak256(parts[0])
 
 
 def prev_randao(parent_hash: Hash32) -> Hash32:

@@ -96,6 +96,29 @@ def decode_list(data: bytes) -> list[Item]:
     return item
 
 
+def decode_string(data: bytes) -> bytes:
+    """Decode one item that must be a string; a list is refused unread."""
+    start, stop, is_list = payload_span(data, 0, len(data))
+    if is_list or stop != len(data):
+        raise RLPError("expected one string")
+    return data[start:stop]
+
+
+def split_list(data: bytes, items_max: int) -> list[bytes]:
+    """The encoded items of the outermost list, none of them decoded: a cheap look at what may be megabytes."""
+    start, stop, is_list = payload_span(data, 0, len(data))
+    if not is_list or stop != len(data):
+        raise RLPError("expected one list")
+    items: list[bytes] = []
+    while start < stop:
+        if len(items) == items_max:
+            raise RLPError(f"a list of more than {items_max} items")
+        _, end, _ = payload_span(data, start, stop)
+        item_start, start = start, end
+        items.append(data[item_start:end])
+    return items
+
+
 def payload_span(data: bytes, offset: int, end: int) -> tuple[int, int, bool]:
     """Where the payload of the item at ``offset`` lies: (start, stop, is_list). Checks canonical lengths."""
     if offset >= end:

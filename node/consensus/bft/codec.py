@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from node.consensus.bft.body import check_commitment
+from node.consensus.bft.claims import decode_claim
 from node.consensus.bft.messages import (
     NONE,
     Certificate,
@@ -19,7 +20,6 @@ from node.consensus.bft.messages import (
     Statement,
     Status,
     decode,
-    decode_claim,
 )
 from node.consensus.bft.seals import decode_seal
 from node.consensus.bft.signatures import BadSignature, SignatureChecker

@@ -219,7 +219,7 @@ class Proposal:
     def encode(self) -> bytes:
         """The wire form."""
         polka = rlp.EMPTY_LIST if self.polka is None else self.polka.item()
-        items = [rlp.encode_int(_PROPOSAL), self.statement.item(), rlp.encode_bytes(self.block.encode()), polka]
+        items = [rlp.encode_int(PROPOSAL), self.statement.item(), rlp.encode_bytes(self.block.encode()), polka]
         return rlp.encode_list(items + evidence_items(self.evidence))
 
 
@@ -233,7 +233,7 @@ class Polka:
 
     def encode(self) -> bytes:
         """The wire form."""
-        return _with_block(_POLKA, self)
+        return _with_block(POLKA, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class Decided:
 
     def encode(self) -> bytes:
         """The wire form."""
-        return _with_block(_DECIDED, self)
+        return _with_block(DECIDED, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,9 +292,9 @@ Claim: TypeAlias = Statement | Certificate | Status | Evidence
 """What a message says, without its block."""
 
 _VOTE: Final = 1
-_PROPOSAL: Final = 2
-_POLKA: Final = 3
-_DECIDED: Final = 4
+PROPOSAL: Final = 2
+POLKA: Final = 3
+DECIDED: Final = 4
 _STATUS: Final = 5
 _EVIDENCE: Final = 6
 
@@ -328,30 +328,6 @@ def decode(data: bytes) -> Message:
         raise MalformedMessage(str(error)) from error
 
 
-def decode_claim(data: bytes) -> Claim:
-    """What a message claims; its block stays undecoded, so that a stranger cannot make us parse megabytes.
-
-    Raises MalformedMessage. A claim that decodes does not mean that the whole message does.
-    """
-    try:
-        items = _items(data)
-        tag = rlp.as_int(items[0], "tag", 8)
-        if tag == _PROPOSAL and len(items) in (4, 5):
-            statement = _statement(items[1])
-            _expect(statement.kind is Kind.PROPOSAL, "proposal: statement of another kind")
-            return statement
-        if tag in (_POLKA, _DECIDED) and len(items) in (3, 4):
-            certificate = certificate_from_item(items[2])
-            kind = Kind.PREVOTE if tag == _POLKA else Kind.PRECOMMIT
-            _expect(certificate.kind is kind, "certificate holds votes of the wrong kind")
-            return certificate
-        small = _message(tag, items)
-        assert isinstance(small, Statement | Status | Evidence), "messages with a block are handled above"
-        return small
-    except rlp.RLPError as error:
-        raise MalformedMessage(str(error)) from error
-
-
 def _items(data: bytes) -> list[rlp.Item]:
     if len(data) > MESSAGE_BYTES_MAX:
         raise MalformedMessage(f"message of {len(data)} bytes exceeds {MESSAGE_BYTES_MAX}")
@@ -363,22 +339,22 @@ def _items(data: bytes) -> list[rlp.Item]:
 def _message(tag: int, items: list[rlp.Item]) -> Message:
     if tag == _VOTE:
         _expect(len(items) == 2, "vote: expected 2 items")
-        vote = _statement(items[1])
+        vote = statement_from_item(items[1])
         _expect(vote.kind is not Kind.PROPOSAL, "vote: a proposal cannot stand without its block")
         return vote
-    if tag == _PROPOSAL:
+    if tag == PROPOSAL:
         _expect(len(items) in (4, 5), "proposal: expected 4 or 5 items")
         return _proposal(items)
-    if tag in (_POLKA, _DECIDED):
+    if tag in (POLKA, DECIDED):
         _expect(len(items) in (3, 4), "certificate message: expected 3 or 4 items")
         block = _block(items[1])
         certificate = certificate_from_item(items[2])
         _expect(certificate.block_hash == block.hash, "certificate is for another block")
         _expect(certificate.height == block.number, "certificate is for another height")
-        kind = Kind.PREVOTE if tag == _POLKA else Kind.PRECOMMIT
+        kind = Kind.PREVOTE if tag == POLKA else Kind.PRECOMMIT
         _expect(certificate.kind is kind, "certificate holds votes of the wrong kind")
         evidence = evidence_from_items(items[3:])
-        return Polka(block, certificate, evidence) if tag == _POLKA else Decided(block, certificate, evidence)
+        return Polka(block, certificate, evidence) if tag == POLKA else Decided(block, certificate, evidence)
     if tag == _STATUS:
         _expect(len(items) == 5, "status: expected 5 items")
         status = Status(
@@ -391,12 +367,12 @@ def _message(tag: int, items: list[rlp.Item]) -> Message:
         return status
     if tag == _EVIDENCE:
         _expect(len(items) == 3, "evidence: expected 3 items")
-        return Evidence(_statement(items[1]), _statement(items[2]))
+        return Evidence(statement_from_item(items[1]), statement_from_item(items[2]))
     raise MalformedMessage(f"unknown message tag {tag}")
 
 
 def _proposal(items: list[rlp.Item]) -> Proposal:
-    statement = _statement(items[1])
+    statement = statement_from_item(items[1])
     block = _block(items[2])
     _expect(statement.kind is Kind.PROPOSAL, "proposal: statement of another kind")
     _expect(statement.block_hash == block.hash, "proposal: signed for another block")
@@ -422,7 +398,7 @@ def evidence_from_items(items: list[rlp.Item]) -> tuple[Evidence, ...]:
     pairs = rlp.as_list(items[0], "evidence")
     _expect(0 < len(pairs) <= EVIDENCE_PER_BLOCK_MAX, "evidence: number of pairs out of range")
     fields = [rlp.as_list(pair, "evidence pair", 2) for pair in pairs]
-    return tuple(Evidence(_statement(first), _statement(second)) for first, second in fields)
+    return tuple(Evidence(statement_from_item(first), statement_from_item(second)) for first, second in fields)
 
 
 def _expect(holds: bool, problem: str) -> None:
@@ -453,7 +429,8 @@ def _value(kind: Kind, round_number: int, hash_item: rlp.Item, valid_item: rlp.I
     return Hash32(block_hash), valid_round
 
 
-def _statement(item: rlp.Item) -> Statement:
+def statement_from_item(item: rlp.Item) -> Statement:
+    """A statement. Raises RLPError or MalformedMessage."""
     fields = rlp.as_list(item, "statement", 7)
     kind = _kind(fields[0])
     round_number = _round(fields[2])

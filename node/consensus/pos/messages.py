@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from node.consensus.engine import Domain, MalformedMessage
 from node.consensus.pos.checkpoints import Checkpoint
+from node.consensus.proposal_fields import header_hash_of
 from node.crypto.hashes import keccak256
 from node.primitives import rlp
 from node.primitives.scalars import Address, Hash32
@@ -19,6 +20,10 @@ from node.types.blocks import Block, decode_block
 from node.types.invalid import InvalidBlock, InvalidTransaction
 
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+SMALL_BYTES_MAX: Final = 768
+"""A message without a block."""
+BLOCK_PARTS: Final = 7
+PARTS_MAX: Final = 9
 SIGNATURE_BYTES: Final = 65
 ATTESTATIONS_MAX: Final = 512
 """In one block: two epochs of the largest set."""
@@ -320,12 +325,12 @@ Claim: TypeAlias = SignedHeader | Attestation | Slashing | Status | GetBlocksByR
 def decode(data: bytes) -> Message:
     """One message from its wire form. Raises MalformedMessage, and nothing else."""
     try:
-        items = _items(data)
-        if rlp.as_int(items[0], "tag", 8) != BLOCK:
-            return _small(items)
-        claim = _signed_header(_length(items, 7, "block")[1:5])
-        body = decode_body(rlp.as_bytes(items[5], "body"))
-        block = decode_block(rlp.as_bytes(items[6], "block"))
+        parts = _parts(data)
+        if len(parts) != BLOCK_PARTS:
+            return _small(rlp.decode_list(data))
+        claim = _claim(parts)
+        body = decode_body(rlp.decode_string(parts[5]))
+        block = decode_block(rlp.decode_string(parts[6]))
     except (rlp.RLPError, InvalidBlock, InvalidTransaction) as error:
         raise MalformedMessage(str(error)) from error
     signed = SignedBlock(block, body, claim.signature)
@@ -335,14 +340,33 @@ def decode(data: bytes) -> Message:
 
 
 def decode_claim(data: bytes) -> Claim:
-    """What a message claims; its block stays undecoded. Raises MalformedMessage."""
+    """What a message claims; body and block stay undecoded, so that a stranger cannot make us parse megabytes.
+
+    The header is hashed: foreign bytes behind a true signature end here. Raises MalformedMessage.
+    """
     try:
-        items = _items(data)
-        if rlp.as_int(items[0], "tag", 8) == BLOCK:
-            return _signed_header(_length(items, 7, "block")[1:5])
-        return _small(items)
+        parts = _parts(data)
+        return _claim(parts) if len(parts) == BLOCK_PARTS else _small(rlp.decode_list(data))
     except rlp.RLPError as error:
         raise MalformedMessage(str(error)) from error
+
+
+def _parts(data: bytes) -> list[bytes]:
+    """The outermost list's items, encoded: a block has BLOCK_PARTS, other messages have fewer and are small."""
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise MalformedMessage(f"message of {len(data)} bytes exceeds {MESSAGE_BYTES_MAX}")
+    parts = rlp.split_list(data, PARTS_MAX)
+    _expect(bool(parts), "empty message")
+    is_block = rlp.as_int(rlp.decode_string(parts[0]), "tag", 8) == BLOCK
+    _expect(is_block == (len(parts) == BLOCK_PARTS), "block: expected 7 items")
+    _expect(is_block or len(data) <= SMALL_BYTES_MAX, f"{len(data)} bytes are no message without a block")
+    return parts
+
+
+def _claim(parts: list[bytes]) -> SignedHeader:
+    header = _signed_header([rlp.decode_string(part) for part in parts[1:5]])
+    _expect(header_hash_of(rlp.decode_string(parts[6])) == header.block_hash, "block: it is not what was signed")
+    return header
 
 
 def decode_body(data: bytes) -> Body:
@@ -368,14 +392,6 @@ def decode_body(data: bytes) -> Body:
         raise MalformedMessage(str(error)) from error
     _expect(body.encode() == data, "body: not in its canonical form")
     return body
-
-
-def _items(data: bytes) -> list[rlp.Item]:
-    if len(data) > MESSAGE_BYTES_MAX:
-        raise MalformedMessage(f"message of {len(data)} bytes exceeds {MESSAGE_BYTES_MAX}")
-    items = rlp.decode_list(data)
-    _expect(bool(items), "empty message")
-    return items
 
 
 def _expect(holds: bool, problem: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.consensus.bft.claims import decode_claim
 from node.consensus.bft.messages import (
     MESSAGE_BYTES_MAX,
     NIL,
@@ -17,7 +18,6 @@ from node.consensus.bft.messages import (
     Statement,
     Status,
     decode,
-    decode_claim,
 )
 from node.consensus.bft.seals import decode_certificate
 from node.consensus.engine import MalformedMessage
@@ -60,10 +60,15 @@ def test_a_claim_is_the_message_without_its_block(name):
 
 def test_a_claim_does_not_decode_the_block():
     proposal = BENCH.proposal(0, BLOCK)
-    junk = rlp.encode_list([b"\x02", proposal.statement.item(), rlp.encode_bytes(b"\x01" * 999), rlp.EMPTY_LIST])
-    assert decode_claim(junk) == proposal.statement
+    body = rlp.encode_list([b"\x01" * 999])
+    foreign = rlp.encode_list([rlp.encode_bytes(b"header"), body])
+    parts = [b"\x02", proposal.statement.item(), rlp.encode_bytes(foreign), rlp.EMPTY_LIST]
+    with pytest.raises(MalformedMessage, match="header"):
+        decode_claim(rlp.encode_list(parts))  # not even the header is what was signed
+    parts[2] = rlp.encode_bytes(rlp.encode_list([BLOCK.header.encode(), body]))
+    assert decode_claim(rlp.encode_list(parts)) == proposal.statement
     with pytest.raises(MalformedMessage):
-        decode(junk)
+        decode(rlp.encode_list(parts))
 
 
 def test_signing_digest_is_fixed():
