@@ -117,19 +117,22 @@ def check_compressed(point: bytes) -> None:
         raise CurveError("coordinate not below the field's prime")
 
 
+def read_compressed_g1(point: bytes) -> Any:
+    """The point of 48 bytes, in arkworks' form. Raises CurveError for bytes that are no point of the subgroup."""
+    check_compressed(point)
+    try:
+        return _arkworks().G1Point.from_compressed_bytes(point)
+    except ValueError as error:
+        raise CurveError(str(error)) from error
+
+
 def proof_holds(commitment: bytes, z: int, y: int, proof: bytes, tau_g2: bytes) -> bool:
     """The polynomial behind the KZG ``commitment`` has value ``y`` at ``z``: e(C - [y], [1]) = e(proof, [tau - z]).
 
     Points are compressed: 48 bytes of G1, 96 of G2. Raises CurveError for bytes that are no point of the subgroup.
     """
     arkworks = _arkworks()
-    for point in (commitment, proof):
-        check_compressed(point)
-    try:
-        committed = arkworks.G1Point.from_compressed_bytes(commitment)
-        quotient = arkworks.G1Point.from_compressed_bytes(proof)
-    except ValueError as error:
-        raise CurveError(str(error)) from error
+    committed, quotient = read_compressed_g1(commitment), read_compressed_g1(proof)
     g1, g2 = arkworks.G1Point(), arkworks.G2Point()
     tau = arkworks.G2Point.from_compressed_bytes(tau_g2)
     # e(C - y G1 + z Q, G2) = e(Q, tau G2): both scalar products in the cheaper group

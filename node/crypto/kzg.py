@@ -9,19 +9,13 @@ import hashlib
 from typing import Final
 
 from node.crypto.bls12_381 import ORDER, CurveError, proof_holds
+from node.crypto.kzg_setup import G2_TAU
 from node.primitives.scalars import Hash32
 
 FIELD_ELEMENTS_PER_BLOB: Final = 4096
 BLS_MODULUS: Final = ORDER
 VERSION: Final = b"\x01"
 """VERSIONED_HASH_VERSION_KZG."""
-
-TAU_G2: Final = bytes.fromhex(
-    "b5bfd7dd8cdeb128843bc287230af38926187075cbfbefa81009a2ce615ac53d"
-    "2914e5870cb452d2afaaab24f3499f72185cbfee53492714734429b7b38608e2"
-    "3926c911cceceac9a36851477ba4c60b087041de621000edc98edada20c1def2"
-)
-"""[tau]_2 of the KZG ceremony of 2023: the second G2 power in every client's trusted setup."""
 
 
 def versioned_hash(commitment: bytes) -> Hash32:
@@ -34,6 +28,6 @@ def evaluation_holds(commitment: bytes, z: int, y: int, proof: bytes) -> bool:
     if z >= BLS_MODULUS or y >= BLS_MODULUS or len(commitment) != 48 or len(proof) != 48:
         return False
     try:
-        return proof_holds(commitment, z, y, proof, TAU_G2)
+        return proof_holds(commitment, z, y, proof, G2_TAU)
     except CurveError:
         return False

@@ -6,8 +6,10 @@
     a peer comes   ─────────▶ all the pool's hashes announced to it
 
 An announced hash that is unknown is fetched from whoever announced it first, and from the next one when that one does
-not deliver. In a full mesh each transaction crosses each link once. Everything travels as direct messages on three
+not deliver. In a full mesh each transaction crosses each link once. Everything travels as direct messages on four
 topics, so that each transaction of a batch is judged by itself.
+
+Blob transactions are large: they are announced only, and who wants one is sent it alone, with its blobs.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any, Final, Protocol
 
 import msgpack
 
+from node.crypto.blob_proofs import sidecar_holds
 from node.crypto.hashes import keccak256
 from node.p2p.fetch_table import FetchBounds, FetchTable
 from node.p2p.identity import NodeId, short
@@ -29,8 +32,9 @@ from node.runtime.runtime import Runtime
 from node.runtime.task_scope import TaskScope
 from node.telemetry.logs import Log
 from node.txpool.rejection import PoolRejected
+from node.types.blobs import InvalidSidecar, Sidecar, decode_wrapped, encode_wrapped
 from node.types.invalid import InvalidTransaction
-from node.types.transactions import Transaction, decode
+from node.types.transactions import BLOB, Transaction, decode
 
 BATCH: Final = "tx/batch"
 """Topic: msgpack array of encoded transactions."""
@@ -38,6 +42,9 @@ HASHES: Final = "tx/hashes"
 """Topic: hashes of transactions that the sender has, one after the other."""
 WANTED: Final = "tx/wanted"
 """Topic: hashes of transactions that the sender asks for."""
+
+BLOBS: Final = "tx/blobs"
+"""Topic: one blob transaction in its network form."""
 
 WINDOW_MS: Final = 25
 """How long transactions gather before they leave."""
@@ -75,8 +82,12 @@ class Pool(Protocol):
 
     on_added: list[Callable[[Transaction, bool], None]]
 
-    def add(self, tx: Transaction, local: bool) -> None:
+    def add(self, tx: Transaction, local: bool, sidecar: Sidecar | None = None) -> None:
         """Take it. Raises PoolRejected, ``permanent`` where no honest peer would have passed it on."""
+        ...
+
+    def sidecar(self, transaction_hash: bytes) -> Sidecar | None:
+        """The blobs of a waiting blob transaction."""
         ...
 
     def get(self, transaction_hash: bytes) -> Transaction | None:
@@ -129,6 +140,7 @@ class TransactionExchange:
         switch.gossip.subscribe(BATCH, self._on_batch)
         switch.gossip.subscribe(HASHES, self._on_hashes)
         switch.gossip.subscribe(WANTED, self._on_wanted)
+        switch.gossip.subscribe(BLOBS, self._on_blobs)
 
     def start(self, scope: TaskScope) -> None:
         """Send as tasks of ``scope``."""
@@ -142,6 +154,8 @@ class TransactionExchange:
         tx_hash, source = tx.hash, self._source
         self._missing.got(tx_hash)
         self._note_seen(tx_hash)
+        if tx.type == BLOB:
+            local = False  # announced, not pushed
         if local and len(self._outgoing) < OUTGOING_MAX:  # beyond: the repairs will do
             self._outgoing[tx_hash] = tx
             self._outgoing_bytes += len(tx.encode())
@@ -255,12 +269,42 @@ class TransactionExchange:
         peer = self._peers.get(node_id)
         if peer is None:
             return IGNORE("peer is gone")
-        found = [tx.encode() for tx in map(self._pool.get, hashes) if tx is not None]
-        for batch in _batches(found):
-            if not peer.served.take(self._runtime.clock.monotonic_ms(), len(batch)):
+        found = [tx for tx in map(self._pool.get, hashes) if tx is not None]
+        messages = [(BATCH, batch) for batch in _batches(tx.encode() for tx in found if tx.type != BLOB)]
+        for tx in found:
+            sidecar = self._pool.sidecar(tx.hash)
+            if sidecar is not None:
+                messages.append((BLOBS, encode_wrapped(tx.encode(), sidecar)))
+        for topic, message in messages:
+            if not peer.served.take(self._runtime.clock.monotonic_ms(), len(message)):
                 return IGNORE("it has fetched its share for now")
-            self._switch.send(node_id, BATCH, batch)
+            self._switch.send(node_id, topic, message)
         return NOTED
+
+    async def _on_blobs(self, node_id: NodeId, payload: bytes) -> Verdict:
+        """Only what was asked for is looked at: checking proofs takes tens of milliseconds a blob."""
+        try:
+            raw, sidecar = decode_wrapped(payload)
+        except InvalidSidecar as error:
+            return REJECT(f"no blob transaction: {error}")
+        tx_hash = keccak256(raw)
+        if tx_hash not in self._missing or self._is_known(tx_hash):
+            return IGNORE("nobody asked for it")
+        self._missing.got(tx_hash)
+        parts = sidecar.version, sidecar.blobs, sidecar.commitments, sidecar.proofs
+        tx = _read([raw])[0]
+        if isinstance(tx, InvalidTransaction):
+            return REJECT(f"no valid transaction: {tx}")
+        if not await self._runtime.workers.run(sidecar_holds, *parts):
+            return REJECT(f"transaction 0x{tx_hash.hex()}: the proofs of its blobs do not hold")
+        try:
+            self._add(node_id, tx, sidecar)
+        except PoolRejected as rejected:
+            self._note_seen(tx_hash)
+            if rejected.permanent:
+                return REJECT(f"transaction 0x{tx_hash.hex()}: {rejected.message}")
+            return IGNORE(f"transaction not taken: {rejected.message}")
+        return ACCEPT
 
     async def _on_batch(self, node_id: NodeId, payload: bytes) -> Verdict:
         """Each transaction is judged by itself; the verdict on the batch is that on its worst."""
@@ -302,11 +346,11 @@ class TransactionExchange:
             return lie
         return ACCEPT if added else IGNORE("nothing new")
 
-    def _add(self, node_id: NodeId, tx: Transaction) -> None:
+    def _add(self, node_id: NodeId, tx: Transaction, sidecar: Sidecar | None = None) -> None:
         """Between here and ``_on_added`` nothing else runs: the source is certain."""
         self._source = node_id
         try:
-            self._pool.add(tx, False)
+            self._pool.add(tx, False, sidecar)
         finally:
             self._source = None
 

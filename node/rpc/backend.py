@@ -18,6 +18,7 @@ from node.runtime.runtime import Runtime
 from node.state.view import StateView
 from node.telemetry.logs import Log
 from node.trie.nodes import NodeSource
+from node.types.blobs import Sidecar
 from node.types.blocks import Block, Header
 from node.types.operations import Operation
 from node.types.receipts import Receipt
@@ -185,9 +186,11 @@ class Pool(Protocol):
         """Called with each transaction that was taken, and whether it was handed in here."""
         ...
 
-    def add(self, tx: Transaction, local: bool) -> None:
-        """Take it in. Raises PoolRejected."""
+    def add(self, tx: Transaction, local: bool, sidecar: Sidecar | None = None) -> None:
+        """Take it in, with the blobs of a blob transaction. Raises PoolRejected."""
         ...
+
+    def __contains__(self, transaction_hash: bytes) -> bool: ...
 
     def get(self, transaction_hash: bytes) -> Transaction | None:
         """A waiting transaction."""

@@ -6,16 +6,17 @@ import asyncio
 from typing import Any, Final
 
 from node.chain.feed import News
+from node.crypto.blob_proofs import sidecar_holds
 from node.primitives.hexadecimal import to_data
 from node.primitives.scalars import Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
-from node.rpc.blob_wrapper import unwrapped
 from node.rpc.errors import RpcError, refused
 from node.rpc.methods import MethodTable
 from node.rpc.parameters import BlockHash, BlockId, BlockNumber
 from node.txpool.rejection import PoolRejected
 from node.types import transactions
+from node.types.blobs import InvalidSidecar, Sidecar, decode_wrapped
 from node.types.invalid import InvalidTransaction, TransactionReason
 from node.types.transactions import BLOB, Transaction
 
@@ -25,10 +26,15 @@ method = METHODS.method
 Json = dict[str, Any]
 
 
-def decoded(raw: bytes) -> Transaction:
+def decoded(raw: bytes) -> tuple[Transaction, Sidecar | None]:
     """A transaction as a wallet sends it; blob transactions come wrapped with their blobs. Raises RpcError."""
     try:
-        return transactions.decode(unwrapped(raw) if raw[:1] == bytes((BLOB,)) else raw)
+        if raw[:1] != bytes((BLOB,)):
+            return transactions.decode(raw), None
+        inner, sidecar = decode_wrapped(raw)
+        return transactions.decode(inner), sidecar
+    except InvalidSidecar as error:
+        raise refused(str(error)) from error
     except InvalidTransaction as error:
         raise refused(_decoding_words(error)) from error
 
@@ -43,11 +49,15 @@ def _decoding_words(error: InvalidTransaction) -> str:
 
 
 @method("eth_sendRawTransaction")
-def send_raw_transaction(api: Api, raw: bytes) -> str:
+async def send_raw_transaction(api: Api, raw: bytes) -> str:
     """Into the pool of this node, which tells the others. Answers with the hash."""
-    tx = decoded(raw)
+    tx, sidecar = decoded(raw)
+    if sidecar is not None and tx.hash not in api.backend.pool:
+        parts = sidecar.version, sidecar.blobs, sidecar.commitments, sidecar.proofs
+        if not await api.backend.runtime.workers.run(sidecar_holds, *parts):
+            raise refused("invalid blob: its proofs do not hold")
     try:
-        api.backend.pool.add(tx, local=True)
+        api.backend.pool.add(tx, local=True, sidecar=sidecar)
     except PoolRejected as error:
         raise refused(error.message) from error
     return to_data(tx.hash)
@@ -71,7 +81,7 @@ async def send_raw_transaction_sync(api: Api, raw: bytes, timeout_ms: int | None
 
     unsubscribe = api.backend.chain.feed.subscribe(told)
     try:
-        transaction_hash = send_raw_transaction(api, raw)
+        transaction_hash = await send_raw_transaction(api, raw)
         key = Hash32(bytes.fromhex(transaction_hash[2:]))
         async with asyncio.timeout(wait_ms / 1000):
             while (receipt := await get_transaction_receipt(api, key)) is None:

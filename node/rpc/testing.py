@@ -77,7 +77,7 @@ async def build(
     if len(extra_data) > EXTRA_DATA_MAX:
         raise invalid_params(f"invalid argument 3: extra data of {len(extra_data)} bytes, at most {EXTRA_DATA_MAX}")
     if transactions is not None:
-        candidates = [decoded(raw) for raw in transactions]
+        candidates = [decoded(raw)[0] for raw in transactions]
     else:
         waiting = pool.content().pending
         candidates = [tx for by_nonce in waiting.values() for _, tx in sorted(by_nonce.items())]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from node.execution.validity import maximum_cost
 from node.primitives.scalars import Address
+from node.types.blobs import Sidecar
 from node.types.transactions import Transaction
 
 
@@ -21,12 +22,22 @@ class PooledTransaction:
     """Running number: the earlier of two equals goes first."""
     head: int
     """Running number of the head at which it came."""
+    sidecar: Sidecar | None = None
+    """The blobs of a blob transaction."""
 
 
-def pooled(tx: Transaction, sender: Address, arrival: int, head: int) -> PooledTransaction:
+def pooled(
+    tx: Transaction, sender: Address, arrival: int, head: int, sidecar: Sidecar | None = None
+) -> PooledTransaction:
     """The transaction with its cost and size worked out."""
     return PooledTransaction(
-        tx=tx, sender=sender, cost=maximum_cost(tx), size=len(tx.encode()), arrival=arrival, head=head
+        tx=tx,
+        sender=sender,
+        cost=maximum_cost(tx),
+        size=len(tx.encode()) + (sidecar.size if sidecar else 0),
+        arrival=arrival,
+        head=head,
+        sidecar=sidecar,
     )
 
 

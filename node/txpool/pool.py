@@ -19,12 +19,12 @@ from node.txpool.account_queue import AccountQueue, PooledTransaction, SenderAcc
 from node.txpool.ordering import best_first
 from node.txpool.rejection import PoolCode, PoolRejected, rejected_by_rules
 from node.txpool.replacement import EvictionKey, EvictionOrder, eviction_key, may_replace
+from node.types.blobs import Sidecar
 from node.types.invalid import InvalidTransaction
 from node.types.transactions import BLOB, Transaction
 
-BLOB_REFUSAL: Final = (
-    "transaction type not supported: blob transactions need their sidecar, which this pool does not carry yet"
-)
+RECENT_BYTES_MAX: Final = 8 * 2**20
+"""Blobs of transactions that were included lately: a reorganisation may bring these back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +79,8 @@ class TxPool:
         self._spec: Spec | None = None
         self._next = NextBlock(base_fee=0, gas_limit=0)
         self._eviction: EvictionOrder | None = None
+        self._recent: dict[Hash32, Sidecar] = {}  # oldest first
+        self._recent_bytes = 0
         self.on_added: list[Callable[[Transaction, bool], None]] = []
         """Called with each transaction that was taken, and whether it was handed in here."""
 
@@ -94,6 +96,11 @@ class TxPool:
         """The transaction, if it waits here."""
         entry = self._by_hash.get(Hash32(transaction_hash))
         return None if entry is None else entry.tx
+
+    def sidecar(self, transaction_hash: bytes) -> Sidecar | None:
+        """The blobs of a waiting blob transaction."""
+        entry = self._by_hash.get(Hash32(transaction_hash))
+        return None if entry is None else entry.sidecar
 
     def pending_nonce(self, address: Address) -> int:
         """The next nonce after the account's and those of its executable transactions."""
@@ -137,14 +144,19 @@ class TxPool:
 
     # --- taking one ---
 
-    def add(self, tx: Transaction, local: bool) -> None:
-        """Take ``tx``; ``local`` where it was handed in at this node. Raises PoolRejected; then nothing has changed."""
+    def add(self, tx: Transaction, local: bool, sidecar: Sidecar | None = None) -> None:
+        """Take ``tx``; ``local`` where it was handed in at this node. Raises PoolRejected; then nothing has changed.
+
+        ``sidecar``: the blobs of a blob transaction, their proofs checked.
+        """
         if tx.hash in self._by_hash:
             raise PoolRejected(PoolCode.ALREADY_KNOWN, "already known")
+        if (tx.type == BLOB) != (sidecar is not None):
+            raise PoolRejected(PoolCode.BLOBS_WITHOUT_SIDECAR, "missing sidecar in blob transaction")
         sender = self._check(tx, local)
         queue = self._queues.get(sender)
         account = self._account(sender) if queue is None else queue.account
-        entry = pooled(tx, sender, self._arrivals, self._heads)
+        entry = pooled(tx, sender, self._arrivals, self._heads, sidecar)
         try:
             if tx.nonce < account.nonce:
                 raise nonce_mismatch(sender, tx.nonce, account.nonce)
@@ -164,8 +176,6 @@ class TxPool:
         spec = self._spec
         if spec is None:
             raise PoolRejected(PoolCode.NO_HEAD, "transaction pool has no head yet")
-        if tx.type == BLOB:
-            raise PoolRejected(PoolCode.BLOBS_WITHOUT_SIDECAR, BLOB_REFUSAL)
         size = len(tx.encode())
         if size > config.transaction_bytes_max:
             raise PoolRejected(
@@ -294,7 +304,10 @@ class TxPool:
         ``included`` and ``reverted`` are the transactions of the blocks that were added and taken back. ``changed``
         names the accounts that may differ from the last head's; by default every sender's account is read again.
         """
-        included_senders = dict.fromkeys(tx.sender for tx in included)
+        included_senders: dict[Address, None] = {}
+        for tx in included:
+            included_senders[tx.sender] = None
+            self._keep_recent(tx)
         other_rules = self._spec is not spec
         lower_limit = next_block.gas_limit < self._next.gas_limit
         self._view = view
@@ -311,9 +324,20 @@ class TxPool:
         for tx in reverted:
             if tx.hash not in self._by_hash:
                 try:
-                    self.add(tx, local=False)
+                    self.add(tx, local=False, sidecar=self._recent.get(tx.hash))
                 except PoolRejected:
                     continue  # included again, or no longer valid on the new branch
+
+    def _keep_recent(self, tx: Transaction) -> None:
+        """Remember the blobs of an included transaction for a while."""
+        sidecar = self.sidecar(tx.hash) if tx.type == BLOB else None
+        if sidecar is None:
+            return
+        self._recent[tx.hash] = sidecar
+        self._recent_bytes += sidecar.size
+        while self._recent_bytes > RECENT_BYTES_MAX:
+            oldest = next(iter(self._recent))
+            self._recent_bytes -= self._recent.pop(oldest).size
 
     def _follow(self, address: Address) -> None:
         queue = self._queues[address]

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from node.primitives.scalars import Address
 from node.txpool.account_queue import AccountQueue, PooledTransaction
-from node.types.transactions import Transaction
+from node.types.transactions import BLOB, Transaction
 
 EvictionKey: TypeAlias = tuple[bool, bool, int, int, int]
 """(local, executable, effective tip, fee cap, -arrival): the smallest leaves first."""
+
+BLOB_BUMP_PERCENT: Final = 100
 
 _Item: TypeAlias = tuple[EvictionKey, int, PooledTransaction]
 
 
 def may_replace(old: Transaction, new: Transaction, bump_percent: int) -> bool:
-    """Both fees of ``new`` are above those of ``old`` by ``bump_percent`` (rounded down), and above them at all."""
+    """Both fees of ``new`` are above those of ``old`` by ``bump_percent`` (rounded down), and above them at all.
+
+    Where ``old`` carries blobs, ``new`` must carry some too, and every fee must be twice as high: much is thrown away.
+    """
+    if old.type == BLOB:
+        bump_percent = BLOB_BUMP_PERCENT
+        if new.type != BLOB or new.max_fee_per_blob_gas < 2 * old.max_fee_per_blob_gas:
+            return False
     return (
         new.max_fee_per_gas > old.max_fee_per_gas
         and new.max_priority_fee_per_gas > old.max_priority_fee_per_gas

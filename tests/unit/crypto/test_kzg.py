@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.crypto import kzg
+from node.crypto.kzg_setup import G1_POWERS, G2_TAU, G2_TAU_64
 
 G1 = bytes.fromhex("97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb")
 INFINITY = b"\xc0" + bytes(47)
@@ -45,21 +46,28 @@ def test_malformed(commitment: bytes, z: int, y: int, proof: bytes) -> None:
     assert not kzg.evaluation_holds(commitment, z, y, proof)
 
 
-def setup_lines() -> list[str]:
-    """The ceremony's setup, which eth-account ships: two counts, then G1 Lagrange, G2 powers, G1 powers."""
+def setup_path() -> Path:
+    """The ceremony's setup, which eth-account ships."""
     found = importlib.util.find_spec("eth_account")
     if found is None or found.origin is None:
         pytest.skip("eth-account, which ships the trusted setup, is not installed")
     path = Path(found.origin).parent / "typed_transactions" / "blob_transactions" / "kzg_trusted_setup.txt"
     if not path.exists():
         pytest.skip("this eth-account ships no trusted setup")
-    return path.read_text().split()
+    return path
 
 
-def test_the_constant_is_the_ceremony_s() -> None:
+def setup_lines() -> list[str]:
+    """Two counts, then G1 Lagrange, G2 powers, G1 powers."""
+    return setup_path().read_text().split()
+
+
+def test_the_constants_are_the_ceremony_s() -> None:
     lines = setup_lines()
-    lagrange_count = int(lines[0])
-    assert lines[2 + lagrange_count + 1] == kzg.TAU_G2.hex()
+    lagrange_count, g2_count = int(lines[0]), int(lines[1])
+    in_g2 = lines[2 + lagrange_count :]
+    assert (in_g2[1], in_g2[64]) == (G2_TAU.hex(), G2_TAU_64.hex())
+    assert "".join(in_g2[g2_count : g2_count + 64]) == G1_POWERS.hex()
 
 
 def test_the_identity_polynomial() -> None:

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from node.p2p.identity import NodeId
 from node.p2p.verdict import VerdictKind
 from node.protocols import transactions
-from node.protocols.transactions import BATCH, HASHES, WANTED, TransactionExchange
+from node.protocols.transactions import BATCH, BLOBS, HASHES, WANTED, TransactionExchange
 from node.runtime.task_scope import TaskScope
 from node.txpool.pool import TxPool
-from node.types.transactions import Transaction
+from node.types.blobs import encode_wrapped
+from node.types.transactions import BLOB, Transaction
+from tests.blob_samples import constant_sidecar, hashes_of
 from tests.unit.execution.world import World as ChainWorld
 from tests.unit.execution.world import transaction
 from tests.unit.p2p.switch_world import Member, World
@@ -333,3 +335,50 @@ def test_large_batches_are_split(pools: Pools) -> None:
     pools.hand_in("a", *txs)
     pools.world.until(lambda: pools.all_have(*txs), 500)
     assert max(len(payload) for _, _, topic, payload in pools.sent if topic == BATCH) <= 64 * 1024
+
+
+SIDECAR = constant_sidecar(5)
+
+
+def blob_transaction(**fields: Any) -> Transaction:
+    return transaction(
+        **{"type": BLOB, "blob_versioned_hashes": hashes_of(SIDECAR), "max_fee_per_blob_gas": 10, **fields}
+    )
+
+
+def test_blob_transactions_are_announced_and_fetched_with_their_blobs(pools: Pools) -> None:
+    pools.line("a", "b", "c")
+    tx = blob_transaction()
+
+    async def add() -> None:
+        pools.pools["a"].add(tx, True, SIDECAR)
+
+    pools.world.do("a", add())
+    pools.world.wait(3000)
+    assert pools.all_have(tx)
+    assert pools.pools["c"].sidecar(tx.hash) == SIDECAR
+    assert pools.batches() == []
+    assert [(source, to) for source, to, topic, _ in pools.sent if topic == BLOBS] == [("a", "b"), ("b", "c")]
+
+
+def test_blobs_that_nobody_asked_for_are_not_looked_at(pools: Pools, monkeypatch: pytest.MonkeyPatch) -> None:
+    pools.line("a", "b")
+    checked: list[int] = []
+    monkeypatch.setattr(transactions, "sidecar_holds", lambda *parts: checked.append(1) or True)
+    payload = encode_wrapped(blob_transaction().encode(), SIDECAR)
+    assert pools.judge("b", "a", BLOBS, payload) is VerdictKind.IGNORE
+    assert checked == []
+    assert pools.judge("b", "a", BLOBS, b"\x03junk") is VerdictKind.REJECT
+    assert pools.judge("b", "a", BLOBS, bytes(6 * 2**20)) is VerdictKind.REJECT
+
+
+@pytest.mark.parametrize("bad", ["proof", "transaction"])
+def test_blobs_that_do_not_hold_are_a_lie(pools: Pools, bad: str) -> None:
+    pools.line("a", "b")
+    tx = blob_transaction() if bad == "proof" else blob_transaction(gas_limit=20_999)
+    broken = replace(SIDECAR, proofs=(SIDECAR.commitments[0], *SIDECAR.proofs[1:])) if bad == "proof" else SIDECAR
+    # the answer is lost on the way, so that the hash stays wanted
+    pools.world.members["a"].switch.send = lambda *_: True  # type: ignore[method-assign]
+    assert pools.judge("b", "a", HASHES, tx.hash) is VerdictKind.IGNORE
+    assert pools.judge("b", "a", BLOBS, encode_wrapped(tx.encode(), broken)) is VerdictKind.REJECT
+    assert tx.hash not in pools.pools["b"]

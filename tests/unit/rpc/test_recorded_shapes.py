@@ -149,7 +149,7 @@ def test_pool_transactions_are_told_as_recorded(recordings: list[Any]) -> None:
     from node.rpc.eth_transactions import decoded
 
     sent = {
-        result: decoded(bytes.fromhex(request["params"][0][2:]))
+        result: decoded(bytes.fromhex(request["params"][0][2:]))[0]
         for _, request, result in recordings
         if request["method"] == "eth_sendRawTransaction"
     }

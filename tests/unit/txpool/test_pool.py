@@ -65,8 +65,7 @@ def test_takes_answers_and_tells() -> None:
         (transaction(data=bytes(131_072), gas_limit=2_000_000), PoolCode.OVERSIZED,
          "oversized data: transaction size 131190, limit 131072", False),
         (transaction(type=BLOB, blob_versioned_hashes=(b"\x01" * 32,)), PoolCode.BLOBS_WITHOUT_SIDECAR,
-         "transaction type not supported: blob transactions need their sidecar, which this pool does not carry yet",
-         False),
+         "missing sidecar in blob transaction", False),
     ],
 )  # fmt: skip
 def test_refusals_in_geths_words(tx: Transaction, code: Any, words: str, permanent: bool) -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from node.primitives import rlp
-from node.rpc.blob_wrapper import CELLS_PER_BLOB, unwrapped, versioned_hash
-from node.rpc.errors import RpcError
+from node.types.blobs import CELLS_PER_BLOB, InvalidSidecar, decode_wrapped, encode_wrapped, versioned_hash
 from node.types.transactions import Transaction, decode
 
 COMMITMENT = b"\xc0" + bytes(47)
@@ -46,8 +45,12 @@ def wrapped(tx: Transaction, version: int | None = 1, **parts: Any) -> bytes:
 @pytest.mark.parametrize("version", [None, 1])
 def test_the_transaction_comes_out_unchanged(version: int | None) -> None:
     tx = blob_transaction(2)
-    assert unwrapped(wrapped(tx, version)) == tx.encode()
-    assert decode(unwrapped(wrapped(tx, version))).hash == tx.hash
+    raw = wrapped(tx, version)
+    inner, sidecar = decode_wrapped(raw)
+    assert inner == tx.encode()
+    assert decode(inner).hash == tx.hash
+    assert sidecar.version == (version or 0)
+    assert encode_wrapped(inner, sidecar) == raw
 
 
 @pytest.mark.parametrize(
@@ -60,12 +63,12 @@ def test_the_transaction_comes_out_unchanged(version: int | None) -> None:
         (wrapped(blob_transaction(), proofs=[]), "blob proofs"),
         (wrapped(blob_transaction(), blobs=[b"short"]), "blob: expected 131072 bytes"),
         (wrapped(blob_transaction(), commitments=[b"\xc1" + bytes(47)]), "mismatches"),
+        (b"\x03" + bytes(10_000_000), "oversized"),
         (b"\x03", "rlp"),
         (b"\x03\xc0", "missing sidecar"),
         (b"\x03\xc2\xc0\xc0", "rlp"),
     ],
 )
 def test_what_does_not_fit_is_named(raw: bytes, words: str) -> None:
-    with pytest.raises(RpcError, match=words) as refusal:
-        unwrapped(raw)
-    assert refusal.value.code == -32000
+    with pytest.raises(InvalidSidecar, match=words):
+        decode_wrapped(raw)
