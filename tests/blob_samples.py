@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 from node.crypto.blob_proofs import BLOB_BYTES, CELLS_PER_BLOB
-from node.crypto.bls12_381 import INFINITY_COMPRESSED
+from node.crypto.bls12_381 import INFINITY_COMPRESSED, curve
 from node.types.blobs import Sidecar, versioned_hash
 
 
 @cache
 def commitment(value: int) -> bytes:
     """[value], compressed."""
-    import py_arkworks_bls12381 as arkworks
-
+    arkworks = curve()
     return bytes((arkworks.G1Point() * arkworks.Scalar.from_be_bytes(value.to_bytes(32, "big"))).to_compressed_bytes())
 
 

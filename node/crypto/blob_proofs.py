@@ -15,7 +15,7 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, Final
 
-from node.crypto.bls12_381 import ORDER, CurveError, read_compressed_g1
+from node.crypto.bls12_381 import ORDER, CurveError, curve, read_compressed_g1
 from node.crypto.kzg import FIELD_ELEMENTS_PER_BLOB, evaluation_holds
 from node.crypto.kzg_setup import G1_POWERS, G2_TAU_64
 
@@ -165,8 +165,7 @@ def _weighted_remainder(polynomial: Sequence[int], shifts: Sequence[int], weight
 @cache
 def _setup() -> tuple[list[Any], Any, Any]:
     """Points of the setup in the library's form: 64 of G1, [1] and [tau^64] of G2."""
-    import py_arkworks_bls12381 as arkworks
-
+    arkworks = curve()
     powers = [
         arkworks.G1Point.from_compressed_bytes_unchecked(G1_POWERS[start : start + 48])
         for start in range(0, 48 * FIELD_ELEMENTS_PER_CELL, 48)
@@ -177,8 +176,7 @@ def _setup() -> tuple[list[Any], Any, Any]:
 def _pairing_holds(
     committed: Any, quotients: list[Any], shifts: Sequence[int], weights: Sequence[int], remainder: Sequence[int]
 ) -> bool:
-    import py_arkworks_bls12381 as arkworks
-
+    arkworks = curve()
     powers, one, tau_64 = _setup()
     shifted = [weight * shift % ORDER for weight, shift in zip(weights, shifts, strict=True)]
     left = arkworks.G1Point.multiexp_unchecked(quotients, _scalars(weights))
@@ -190,6 +188,5 @@ def _pairing_holds(
 
 
 def _scalars(values: Sequence[int]) -> list[Any]:
-    import py_arkworks_bls12381 as arkworks
-
+    arkworks = curve()
     return [arkworks.Scalar.from_be_bytes(value.to_bytes(32, "big")) for value in values]

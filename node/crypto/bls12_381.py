@@ -25,7 +25,8 @@ class CurveError(ValueError):
 
 
 @cache
-def _arkworks() -> Any:
+def curve() -> Any:
+    """The library, loaded at the first use."""
     import py_arkworks_bls12381  # only where a contract or a blob really needs the curve
 
     return py_arkworks_bls12381
@@ -40,7 +41,7 @@ def check_field(data: bytes) -> None:
 
 def _g1(data: bytes, subgroup: bool) -> Any:
     check_field(data)
-    point_type = _arkworks().G1Point
+    point_type = curve().G1Point
     try:
         return point_type.from_xy_bytes_be(data) if subgroup else point_type.from_xy_bytes_unchecked_be(data)
     except ValueError as error:
@@ -49,7 +50,7 @@ def _g1(data: bytes, subgroup: bool) -> Any:
 
 def _g2(data: bytes, subgroup: bool) -> Any:
     check_field(data)
-    point_type = _arkworks().G2Point
+    point_type = curve().G2Point
     try:
         return point_type.from_xy_bytes_be(data) if subgroup else point_type.from_xy_bytes_unchecked_be(data)
     except ValueError as error:
@@ -69,17 +70,17 @@ def g2_add(a: bytes, b: bytes) -> bytes:
 def g1_combination(terms: list[tuple[bytes, int]]) -> bytes:
     """The sum of scalar times point (multi-scalar multiplication)."""
     points = [_g1(point, subgroup=True) for point, _ in terms]
-    return bytes(_arkworks().G1Point.multiexp_unchecked(points, _scalars(terms)).to_xy_bytes_be())
+    return bytes(curve().G1Point.multiexp_unchecked(points, _scalars(terms)).to_xy_bytes_be())
 
 
 def g2_combination(terms: list[tuple[bytes, int]]) -> bytes:
     """The sum of scalar times point (multi-scalar multiplication)."""
     points = [_g2(point, subgroup=True) for point, _ in terms]
-    return bytes(_arkworks().G2Point.multiexp_unchecked(points, _scalars(terms)).to_xy_bytes_be())
+    return bytes(curve().G2Point.multiexp_unchecked(points, _scalars(terms)).to_xy_bytes_be())
 
 
 def _scalars(terms: list[tuple[bytes, int]]) -> list[Any]:
-    make = _arkworks().Scalar.from_be_bytes_mod_order
+    make = curve().Scalar.from_be_bytes_mod_order
     return [make((scalar % ORDER).to_bytes(32, "big")) for _, scalar in terms]
 
 
@@ -87,19 +88,19 @@ def pairing_is_one(pairs: list[tuple[bytes, bytes]]) -> bool:
     """Whether the product of the pairings of (G1, G2) is 1."""
     g1s = [_g1(g1, subgroup=True) for g1, _ in pairs]
     g2s = [_g2(g2, subgroup=True) for _, g2 in pairs]
-    return bool(_arkworks().GT.pairing_check(g1s, g2s))
+    return bool(curve().GT.pairing_check(g1s, g2s))
 
 
 def map_to_g1(element: bytes) -> bytes:
     """A field element (48 bytes) to a point of the subgroup (RFC 9380, SSWU)."""
     check_field(element)
-    return bytes(_arkworks().G1Point.map_from_fp_be(element).to_xy_bytes_be())
+    return bytes(curve().G1Point.map_from_fp_be(element).to_xy_bytes_be())
 
 
 def map_to_g2(element: bytes) -> bytes:
     """An element of the quadratic extension (c0, c1; 96 bytes) to a point of the subgroup (RFC 9380, SSWU)."""
     check_field(element)
-    return bytes(_arkworks().G2Point.map_from_fp2_be(element).to_xy_bytes_be())
+    return bytes(curve().G2Point.map_from_fp2_be(element).to_xy_bytes_be())
 
 
 def check_compressed(point: bytes) -> None:
@@ -121,7 +122,7 @@ def read_compressed_g1(point: bytes) -> Any:
     """The point of 48 bytes, in arkworks' form. Raises CurveError for bytes that are no point of the subgroup."""
     check_compressed(point)
     try:
-        return _arkworks().G1Point.from_compressed_bytes(point)
+        return curve().G1Point.from_compressed_bytes(point)
     except ValueError as error:
         raise CurveError(str(error)) from error
 
@@ -131,7 +132,7 @@ def proof_holds(commitment: bytes, z: int, y: int, proof: bytes, tau_g2: bytes) 
 
     Points are compressed: 48 bytes of G1, 96 of G2. Raises CurveError for bytes that are no point of the subgroup.
     """
-    arkworks = _arkworks()
+    arkworks = curve()
     committed, quotient = read_compressed_g1(commitment), read_compressed_g1(proof)
     g1, g2 = arkworks.G1Point(), arkworks.G2Point()
     tau = arkworks.G2Point.from_compressed_bytes(tau_g2)
