@@ -122,7 +122,7 @@ def _bft_stalled(reports: Reports) -> Answer:
     if decided_ms and quiet_ms < PATIENCE_BLOCKS * reports.block_time_ms + PATIENCE_MS:
         headline = f"Blocks are decided: #{head} {_seconds(quiet_ms)} ago, final at once (engine {reports.engine})."
         absent = [report.name for report in reports.nodes if not report.answers] + behind
-        return Answer(not absent, headline, causes=tuple(_causes(reports, {}, absent)))
+        return Answer(not absent, headline, causes=tuple(_causes(reports, {best.name: absent}, ())))
     weights = reports.weights()
     voters = [name for name, weight in weights.items() if weight]
     views = [
@@ -167,28 +167,38 @@ def _pos_stalled(reports: Reports) -> Answer:
     absent = [report.name for report in reports.nodes if not report.answers]
     absent += [report.name for report in reports.answering if report.number("head") < best.number("head") - 2]
     if gap <= 2:
-        return Answer(not absent, f"Blocks come: {where}.", causes=tuple(_causes(reports, {}, absent)))
+        return Answer(not absent, f"Blocks come: {where}.", causes=tuple(_causes(reports, {best.name: absent}, ())))
     proposer = reports.name_of(facts.get("proposer"))
     headline = f"No block for {gap} slots: the newest is {where}; its proposer would be {proposer}."
-    return Answer(False, headline, causes=tuple(_causes(reports, {best.name: (proposer,)}, absent)))
+    return Answer(False, headline, causes=tuple(_causes(reports, {best.name: (proposer, *absent)}, ())))
 
 
 def _pos_not_final(reports: Reports) -> Answer:
     best = max(reports.answering, key=lambda report: report.number("finalized"))
     epoch = max(int(report.consensus.get("epoch", 0)) for report in reports.answering)
-    final_epoch = int((best.consensus.get("finalized") or {}).get("epoch", 0))
+    final_epoch = _epoch_of_final(best)
     lag = epoch - final_epoch
     number = best.number("finalized")
     absent = [report.name for report in reports.nodes if not report.answers]
     if lag <= POS_LAG_EPOCHS:
         headline = f"Finality follows: #{number} (epoch {final_epoch}) is final, now is epoch {epoch}."
-        return Answer(not absent, headline, causes=tuple(_causes(reports, {}, absent)))
+        return Answer(not absent, headline, causes=tuple(_causes(reports, {best.name: absent}, ())))
     views = [_pos_view(reports, report) for report in reports.answering]
     total = sum(reports.weights().values())
     needed = f"; more than two thirds of {total} needed: {2 * total // 3 + 1}" if total else ""
     headline = f"Finality stopped at #{number} (epoch {final_epoch}), {lag} epochs ago: too few votes for one target."
     missing = {view.seen_by[0]: view.missing for view in views}
     return Answer(False, headline, tuple(_merged(views)), tuple(_causes(reports, missing, absent)), needed)
+
+
+def _epoch_of_final(report: NodeReport) -> int:
+    """Of the block that the chain calls final; the store's checkpoint follows it when the epoch ends."""
+    facts = report.consensus
+    slots = max(1, int(facts.get("slotsPerEpoch", 1)))
+    for block in facts.get("tree") or ():
+        if block["hash"] == report.hash("finalized"):
+            return int(block["slot"]) // slots
+    return int((facts.get("finalized") or {}).get("epoch", 0))
 
 
 def _pos_view(reports: Reports, report: NodeReport) -> Votes:
@@ -246,11 +256,11 @@ def _cause(reports: Reports, name: str, viewers: Sequence[str]) -> Cause:
             )
         crash = board.on_node(name, "crash")
         if crash is not None:
-            return Cause((name,), "is killed", "crash", crash.clock, f"evmesh restart {name}")
-        return Cause((name,), "has ended by itself", None, None, f"evmesh logs {name} says why; evmesh restart {name}")
+            return Cause((name,), "killed", "crash", crash.clock, f"evmesh restart {name}")
+        return Cause((name,), "ended by itself", None, None, f"evmesh logs {name} says why; evmesh restart {name}")
     if report.state == "paused":
         pause = board.on_node(name, "pause")
-        return Cause((name,), "is paused", "pause", pause.clock if pause else None, f"evmesh resume {name}")
+        return Cause((name,), "paused", "pause", pause.clock if pause else None, f"evmesh resume {name}")
     for viewer in viewers:
         cut = reports.cuts(name, viewer)
         if cut is not None:
@@ -263,35 +273,33 @@ def _cause(reports: Reports, name: str, viewers: Sequence[str]) -> Cause:
             )
     for fault in reversed(board.faults):
         if fault.touches(name) and fault.action.what.is_byzantine:
-            return Cause(
-                (name,), f"was told to lie ({fault.kind})", fault.kind, fault.clock, f"evmesh byz {name} honest"
-            )
+            return Cause((name,), f"told to lie ({fault.kind})", fault.kind, fault.clock, f"evmesh byz {name} honest")
     slow = board.on_node(name, "slow-node")
     if slow is not None:
-        return Cause((name,), f"is slow ({slow})", slow.kind, slow.clock, f"evmesh slow {name} --clear")
+        return Cause((name,), f"slow ({slow})", slow.kind, slow.clock, f"evmesh slow {name} --clear")
     if report.state == "not answering":
-        return Cause((name,), "runs but does not answer", None, None, f"evmesh logs {name}")
+        return Cause((name,), "no answer although it runs", None, None, f"evmesh logs {name}")
     if report.consensus.get("watchOnly"):
         lost = board.on_node(name, "lost-disk")
         return Cause(
             (name,),
-            f"does not vote: {report.consensus['watchOnly']}",
+            f"not voting: {report.consensus['watchOnly']}",
             lost.kind if lost else None,
             lost.clock if lost else None,
         )
     if report.consensus.get("syncing"):
-        return Cause((name,), "is catching up")
+        return Cause((name,), "catching up")
     for viewer in viewers:
         spoiled = reports.spoils(name, viewer)
         if spoiled is not None:
-            return Cause((name,), f"is hard to hear: {spoiled}", spoiled.kind, spoiled.clock, "evmesh heal")
+            return Cause((name,), f"hard to hear: {spoiled}", spoiled.kind, spoiled.clock, "evmesh heal")
     for kind in ("clock-offset", "clock-jump", "clock-drift"):
         clock = board.on_node(name, kind)
         if clock is not None:
             return Cause((name,), f"its clock is wrong ({clock})", kind, clock.clock, f"evmesh clock {name} --clear")
     heights = {one.number("head") for one in reports.answering if one.name != name}
     if heights and report.number("head") < max(heights) - 1:
-        return Cause((name,), f"is behind, at #{report.number('head')}")
+        return Cause((name,), f"behind, at #{report.number('head')}")
     return Cause(
         (name,),
         "no fault is known: its vote may be on the way, or it voted in another round",

@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import lmdb
+
 from network.cluster.process import ProcessRecord
 from network.cluster.run_directory import RunDirectory
 from network.failures import Busy, Failure
@@ -56,6 +58,16 @@ def forget_votes(run: RunDirectory, node: str) -> int:
             batch.delete(key)
         database.write(batch, durable=True)
         return len(keys)
+
+
+def copy_database(run: RunDirectory, node: str, target: Path) -> None:
+    """A copy of a node's database as of its last commit, whether it runs or not. Raises Failure."""
+    target.mkdir(mode=0o700, exist_ok=True)
+    try:
+        with lmdb.open(str(database_dir(run, node)), readonly=True, create=False) as environment:
+            environment.copy(str(target))
+    except lmdb.Error as error:
+        raise Failure(f"{node}'s database cannot be copied: {error}") from None
 
 
 def fill_disk(run: RunDirectory, node: str, record: ProcessRecord, free_bytes: int) -> int:

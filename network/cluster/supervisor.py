@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from network.cluster import companion, links, process, readiness
+from network.cluster import byzantine, companion, links, process, readiness
 from network.cluster.fault_board import Board, change_board, read_board
 from network.cluster.observer import clients_of
 from network.cluster.process import ProcessRecord
@@ -127,7 +127,7 @@ class Supervisor:
     def stop(self, grace_seconds: float = STOP_SECONDS) -> list[str]:
         """Stop every node; returns those that had to be killed."""
         running = self.run.running()
-        killed = process.stop_all(running.values(), grace_seconds)
+        killed = process.stop_all([*running.values(), *byzantine.twins(self.run)], grace_seconds)
         companion.stop_all(self.run)
         if self._server is not None:
             self._server.close()
@@ -138,7 +138,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """Stop every node at once, without asking."""
-        process.kill_all(self.run.running().values())
+        process.kill_all([*self.run.running().values(), *byzantine.twins(self.run)])
         companion.stop_all(self.run, 0.0)
         if self._server is not None:
             self._server.close()
@@ -165,7 +165,7 @@ def restart_node(run: RunDirectory, name: str, seconds: float = START_SECONDS) -
     if links.Wiring.read(run.path) is not None:
         companion.start(run, companion.COMPANION_LINKS)
     run.output_file(name).unlink(missing_ok=True)
-    pid = process.spawn(process.node_command(run.config_file(name)), run.output_file(name), run.log_file(name))
+    pid = process.spawn(byzantine.command_of(run, name), run.output_file(name), run.log_file(name))
     record = _record(run, name, pid, node.http_port, node.p2p_port)
     try:
         readiness.wait_ready(run, {name: record}, seconds, process.reap)

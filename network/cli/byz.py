@@ -1,0 +1,141 @@
+"""``byz``: have a node lie, and see whether it is found out."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from typing import Final
+
+import click
+
+from network.cli import fault_words
+from network.cli.group import json_option, network_option
+from network.cli.output import Output
+from network.cluster import byzantine, process, run_directory
+from network.cluster.fault_board import read_board
+from network.cluster.reports import listed, take_reports
+from network.cluster.run_directory import RunDirectory
+from network.cluster.supervisor import restart_node
+from network.failures import BadInput, Failure
+from network.faults.kinds import KINDS
+
+SHORT: Final = {
+    "equivocate": "equivocating-proposer",
+    "double-vote": "double-vote",
+    "surround-vote": "surround-vote",
+    "wrong-root": "wrong-state-root",
+    "invalid-tx": "invalid-transaction",
+    "withhold": "withheld-block",
+    "silent": "silent-voter",
+    "stale-replay": "stale-replay",
+    "amnesia": "amnesia",
+    "twins": "twins",
+}
+HONEST: Final = "honest"
+CONVICTING: Final = ("equivocating-proposer", "double-vote", "surround-vote", "twins")
+"""What leaves two signed statements that contradict each other."""
+LIES: Final = tuple(name for name, kind in KINDS.items() if kind.is_byzantine)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  evmesh byz n2 equivocate   two different blocks for one turn, each shown to some
+  evmesh byz n2 silent       it does not vote
+  evmesh byz n2 twins        a second node with the same key
+  evmesh byz n2 honest       the truth from now on
+Kinds: equivocate, double-vote, surround-vote (pos), wrong-root, invalid-tx, withhold, silent, stale-replay,
+amnesia, twins, honest; the long names of the fault vocabulary work, too.
+""",
+)
+@click.argument("node")
+@click.argument("kind")
+@click.option("--share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the occasions used.")
+@click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds for evidence.")
+@click.option("--peers", metavar="NODES", help="With twins: whom the twin dials, past all partitions (default: half).")
+@network_option
+@json_option
+def byz(
+    node: str, kind: str, share: float, wait: float, peers: str | None, network_name: str | None, as_json: bool
+) -> None:
+    """Put a lying program in the place of a node. Its database and its key stay; others may convict it."""
+    out = Output(as_json)
+    run = run_directory.find(network_name)
+    entry = run.node(node)
+    name = SHORT.get(kind, kind)
+    if name != HONEST and name not in LIES:
+        near = difflib.get_close_matches(kind, [*SHORT, HONEST, *LIES], n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SHORT)}, {HONEST}"
+        raise BadInput(f"there is no lie called {kind!r}", hint)
+    if entry.validator is None:
+        raise BadInput(f"{node} is no validator: it signs nothing that could be a lie", "choose another node")
+    if name == "surround-vote" and run.network().engine != "pos":
+        raise BadInput("votes surround each other only with engine pos", "start one with: evmesh up --consensus pos")
+    if run.network().engine == "instant":
+        raise BadInput("a node alone has nobody to lie to", "start more: evmesh up --nodes 4")
+    if peers is not None and name != "twins":
+        raise BadInput("--peers goes with twins only", f"for example: evmesh byz {node} twins --peers n0")
+    dialled = [one for one in fault_words.node_list(run, peers) if one != node] if peers else []
+    weights = fault_words.weights_of(run)
+    if name != HONEST and weights and not weights.get(node):
+        raise Failure(f"{node} has no vote any more (it was convicted), so nobody heeds it", "choose another node")
+    known = _evidence(run, node)
+    byzantine.stop_twin(run, node)
+    fault_words.forget(run, node, LIES)
+    if name != HONEST:  # before it lies: the judge must know that this node is none of the honest ones
+        parameters = {} if name in byzantine.BY_PROCESS else {"share": share}
+        fault_words.record(run, fault_words.action(name, (node,), **parameters))
+    began = time.monotonic()
+    _change(run, node, name, dialled)
+    lying = [one for one in run.node_names() if any(read_board(run.path).on_node(one, lie) for lie in LIES)]
+    danger = _danger(weights, lying)
+    seen = _wait_evidence(run, node, known, began + wait) if name in CONVICTING else []
+    words = f"{node} is honest again" if name == HONEST else f"{node} lies: {name}"
+    if name in CONVICTING:
+        words += f"; evidence seen by {listed(seen)}" if seen else f"; no evidence yet after {wait:g} s"
+    out.line(words)
+    if danger:
+        out.line(danger)
+    out.document({"node": node, "kind": name, "lying": lying, "evidence_seen_by": seen, "warning": danger or None})
+
+
+def _change(run: RunDirectory, node: str, name: str, twin_peers: list[str]) -> None:
+    if name == "twins":
+        byzantine.start_twin(run, node, twin_peers)
+        return
+    record = run.record(node)
+    if record is not None and record.alive:
+        if name == "amnesia":
+            process.kill_all([record])
+        else:
+            process.stop_all([record], 10.0)
+    if name == "amnesia":
+        byzantine.forget_votes(run, node)
+    restart_node(run, node)
+    fault_words.forget(run, node, ["crash", "pause", "full-disk"])
+
+
+def _danger(weights: dict[str, int], lying: list[str]) -> str:
+    total, held = sum(weights.values()), sum(weights.get(name, 0) for name in lying)
+    if not total or 3 * held < total:
+        return ""
+    return f"{listed(lying)} hold {held} of {total} votes, a third or more: nothing is promised any longer"
+
+
+def _evidence(run: RunDirectory, node: str) -> dict[str, int]:
+    """How many pieces of evidence against a node each other node holds."""
+    address = (run.node(node).validator or "").lower()
+    return {
+        report.name: sum(str(one["validator"]).lower() == address for one in report.consensus.get("evidence") or ())
+        for report in take_reports(run).answering
+        if report.name != node
+    }
+
+
+def _wait_evidence(run: RunDirectory, node: str, known: dict[str, int], deadline: float) -> list[str]:
+    """Nodes that hold new evidence against the node, once all do or the time is over."""
+    while True:
+        seen = [name for name, count in _evidence(run, node).items() if count > known.get(name, 0)]
+        if len(seen) == len(run.running()) - 1 or time.monotonic() > deadline:
+            return seen
+        time.sleep(0.2)
