@@ -9,6 +9,7 @@ from node.rpc.block_lookup import BlockLookup
 from node.rpc.fee_oracle import FeeOracle
 from node.rpc.filters import Filters
 from node.rpc.log_search import LogSearch
+from node.rpc.pending import PendingBlocks
 from node.rpc.work_lane import WorkLane
 
 
@@ -21,6 +22,7 @@ class Api:
     trace_lane: WorkLane
     """For replays, which may take longer than calls."""
     blocks: BlockLookup
+    pending: PendingBlocks
     fees: FeeOracle
     log_search: LogSearch
     filters: Filters
@@ -36,12 +38,14 @@ def make_api(backend: Backend) -> Api:
     """The services over a backend. Needs a running event loop."""
     chain, limits, runtime = backend.chain, backend.limits, backend.runtime
     lane = WorkLane(runtime.workers, runtime.clock, limits.call_time_ms, limits.calls_queued_max)
-    blocks = BlockLookup(chain, runtime.clock, lane)
+    pending = PendingBlocks(chain, backend.pool, backend.vm, runtime.clock, lane)
+    blocks = BlockLookup(chain, runtime.clock, lane, pending)
     return Api(
         backend=backend,
         lane=lane,
         trace_lane=WorkLane(runtime.workers, runtime.clock, limits.trace_time_ms, limits.traces_queued_max),
         blocks=blocks,
+        pending=pending,
         fees=FeeOracle(chain),
         log_search=LogSearch(chain, blocks, lane, limits),
         filters=Filters(chain, backend.pool, runtime, lane, limits),

@@ -5,7 +5,7 @@ Protocols name only what RPC asks for, so that the table of methods can be used 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -202,6 +202,15 @@ class Pool(Protocol):
 
     def content(self) -> PoolContent:
         """Everything."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever what waits may have changed."""
+        ...
+
+    def candidates(self, base_fee: int | None = None, blob_base_fee: int = 0) -> Iterator[Transaction]:
+        """Executable transactions that pay these fees (wei a gas), best first."""
         ...
 
     def status(self) -> tuple[int, int]:

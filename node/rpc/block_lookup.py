@@ -13,6 +13,7 @@ from node.rpc import encoding
 from node.rpc.backend import ChainReads, canonical
 from node.rpc.errors import refused
 from node.rpc.parameters import BlockHash, BlockId, BlockNumber, Tag
+from node.rpc.pending import PendingBlocks
 from node.rpc.work_lane import WorkLane
 from node.runtime.clock import Clock
 from node.state.view import StateView
@@ -37,8 +38,9 @@ class EncodedReceipts:
 class BlockLookup:
     """Reads of the chain in the words of JSON-RPC."""
 
-    def __init__(self, chain: ChainReads, clock: Clock, lane: WorkLane) -> None:
+    def __init__(self, chain: ChainReads, clock: Clock, lane: WorkLane, pending: PendingBlocks) -> None:
         self._chain = chain
+        self._pending = pending
         self._clock = clock
         self._lane = lane
         self._encoding = asyncio.Lock()
@@ -87,23 +89,38 @@ class BlockLookup:
         return header
 
     def block(self, block: BlockId) -> Block | None:
-        """The block with its body, or None. The pending one has no transactions."""
+        """The block with its body, or None. The pending one has what the pool would put into it."""
         header = self.find(block)
         if header is None:
             return None
         if block is Tag.PENDING:
-            return Block(header, (), (), () if header.withdrawals_root is not None else None)
+            made = self._pending.current()
+            return made.block if made else Block(header, (), (), () if header.withdrawals_root is not None else None)
         return self._chain.block_by_hash(header.hash)
 
     def state(self, block: BlockId) -> tuple[Header, StateView]:
-        """A header and the state after it. ``pending`` reads the head's state: pool transactions are not run."""
+        """A header and the state after it."""
         if block is Tag.PENDING:
-            return self.pending_header(), self._chain.view_at(self._chain.head)
+            made = self._pending.current()
+            return (made.block.header, made.view) if made else (self.pending_header(), self._head_view())
         header = self.header(block)
         return header, self._chain.view_at(header)
 
+    def committed(self, block: BlockId) -> tuple[Header, StateView]:
+        """As ``state``, but of what lies in tries: for ``pending`` the head's state under an empty block."""
+        if block is Tag.PENDING:
+            return self._empty_header(), self._head_view()
+        return self.state(block)
+
+    def _head_view(self) -> StateView:
+        return self._chain.view_at(self._chain.head)
+
     def pending_header(self) -> Header:
         """The next block as far as it is known: parent, height, limits and fees by the rules, time by the clock."""
+        made = self._pending.current()
+        return made.block.header if made is not None else self._empty_header()
+
+    def _empty_header(self) -> Header:
         head = self._chain.head
         timestamp = max(head.timestamp + 1, self._clock.now_ms() // 1000)
         spec = self._chain.next_spec(head, timestamp)

@@ -8,7 +8,7 @@ Whatever comes in, what goes out is well-formed JSON-RPC 2.0 (or nothing, for no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -37,6 +37,13 @@ ID_CHARACTERS_MAX: Final = 1_024
 
 Observe = Callable[[str, int, bool], None]
 """``observe(method, milliseconds, succeeded)``; the method is "unknown" for one that is not in the table."""
+
+
+Prepare = Callable[[list[Any]], Awaitable[None] | None]
+
+
+def _nothing_to_prepare(arguments: list[Any]) -> None:
+    """Where every method finds what it needs."""
 
 
 def _unobserved(method: str, elapsed_ms: int, succeeded: bool) -> None:
@@ -71,7 +78,9 @@ class Dispatcher:
         batch_response_bytes_max: int = 25_000_000,
         request_time_ms: int = 30_000,
         observe: Observe = _unobserved,
+        prepare: Prepare = _nothing_to_prepare,
     ) -> None:
+        """``prepare``: told a call's arguments before it runs; it may give something to wait for."""
         self._api = api
         self._methods = methods
         self._clock = clock
@@ -81,6 +90,7 @@ class Dispatcher:
         self._batch_response_bytes_max = batch_response_bytes_max
         self._request_time_ms = request_time_ms
         self._observe = observe
+        self._prepare = prepare
 
     async def call(self, body: bytes, session: Mapping[str, Method] | None = None) -> bytes:
         """Answer one request or batch; empty when there is nothing to answer.
@@ -148,6 +158,9 @@ class Dispatcher:
         """The encoded result. Raises RpcError; a failure of our own is logged and told as "internal error"."""
         try:
             arguments = method.bind(params)
+            first = self._prepare(arguments)
+            if first is not None:
+                await first
             value = method.function(self._api, *arguments)
             encoded = orjson.dumps(await value if method.is_async else value, default=_readable)
         except RpcError:

@@ -47,6 +47,9 @@ async def fill_transaction(api: Api, request: CallRequest) -> Json:
     if request.blob_versioned_hashes and request.max_fee_per_blob_gas is None:
         filled = replace(filled, max_fee_per_blob_gas=2 * fees.next_blob_base_fee(chain.head))
     if request.gas is None:
+        first = api.pending.prepare([Tag.PENDING])
+        if first is not None:
+            await first
         on = surroundings(api, Tag.PENDING)
         filled = replace(filled, gas=await api.lane.run(run_in_words, estimate_gas, filled, on))
     tx = _transaction(filled, chain.chain_id)

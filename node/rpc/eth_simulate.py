@@ -130,7 +130,7 @@ async def eth_simulate(api: Api, request: SimulationRequest, block: BlockId = Ta
     if len(request.blocks) > BLOCKS_MAX:
         raise RpcError(_TROUBLES[Trouble.TOO_MANY_BLOCKS], "too many blocks")
     chain = api.backend.chain
-    header, view = api.blocks.state(block)
+    header, view = api.blocks.committed(block)
     ground = Ground(
         header=header,
         view=view,

@@ -91,7 +91,7 @@ def get_storage_values(api: Api, requests: StorageRequests, block: BlockId = Tag
 @method("eth_getProof")
 async def get_proof(api: Api, address: Address, keys: tuple[StorageKey, ...], block: BlockId = Tag.LATEST) -> Json:
     """Merkle proofs of an account and of slots of it against the block's state root (EIP-1186)."""
-    header, view = api.blocks.state(block)
+    header, view = api.blocks.committed(block)
     source = api.backend.chain.nodes_at(api.backend.chain.head if block is Tag.PENDING else header)
     return await api.lane.run(_proof, view, source, header.state_root, address, keys)
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from node.rpc import (
     consensus,
     debug,
+    devnet,
     eth_blocks,
     eth_calls,
     eth_config,
@@ -44,6 +45,7 @@ TABLES: Final = (
     testing.METHODS,
     txpool.METHODS,
     consensus.METHODS,
+    devnet.METHODS,
     debug.METHODS,
 )
 
@@ -69,6 +71,7 @@ def make_dispatcher(api: Api, metrics: Metrics) -> Dispatcher:
         batch_response_bytes_max=limits.batch_response_bytes_max,
         request_time_ms=limits.request_time_ms,
         observe=observe,
+        prepare=api.pending.prepare,
     )
 
 

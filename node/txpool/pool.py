@@ -122,6 +122,11 @@ class TxPool:
         snapshot = [queue.executable() for queue in self._queues.values()]
         return best_first(snapshot, self._next.base_fee if base_fee is None else base_fee, blob_base_fee)
 
+    @property
+    def revision(self) -> int:
+        """Grows whenever the pool or the head may have changed what waits."""
+        return self._arrivals + self._heads
+
     def status(self) -> tuple[int, int]:
         """(executable, queued)."""
         executable = sum(queue.executable_count for queue in self._queues.values())
