@@ -73,8 +73,8 @@ def decode_record(value: bytes) -> LogRecord:
 class Journal:
     """The log of a node's validator keys on one chain. Opening it reads and checks every record.
 
-    ``records``: what was signed, oldest first. ``is_new``: born at this opening. ``damage``: why the log
-    cannot be trusted; empty when it can.
+    ``records``: what was signed, oldest first. ``is_new``: nothing was ever recorded in it, so nothing is known of
+    what the keys signed before it. ``damage``: why the log cannot be trusted; empty when it can.
     """
 
     def __init__(
@@ -107,6 +107,8 @@ class Journal:
             database.write(batch, durable=True)
             return
         self.damage = self._check_birth(birth) or self._load(entries)
+        # a log that was born lately is as new after a restart as it was before
+        self.is_new = not self.damage and not self.records
 
     def _check_birth(self, birth: bytes | None) -> str:
         if birth is None:

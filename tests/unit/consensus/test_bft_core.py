@@ -20,6 +20,10 @@ def test_a_new_chain_waits_one_interval_and_a_restart_a_moment():
     bench = Bench(start=False)
     assert bench.timers[TimerKey("start", 1)] == 1000
     bench.boot(start=False)
+    assert bench.timers[TimerKey("start", 1)] == 1000, "nothing was signed: the log is as new as before"
+    bench.fire("start")
+    bench.fire("propose", 0)
+    bench.boot(start=False)
     assert bench.timers[TimerKey("start", 1)] == 200
 
 

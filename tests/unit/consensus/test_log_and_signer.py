@@ -46,9 +46,12 @@ def test_records_come_back_in_order():
     assert not journal.damage
 
 
-def test_a_new_log_says_so_once():
+def test_a_log_is_new_until_something_is_recorded_in_it():
     database = MemoryDatabase()
     assert _journal(database).is_new
+    again = _journal(database)
+    assert again.is_new, "a restart before the first signature knows no more than the first start"
+    again.append(_record(1))
     assert not _journal(database).is_new
 
 
