@@ -40,6 +40,8 @@ _COMMANDS: Final = {
     "why": ("why", "Say why no block comes, or none becomes final."),
     "tree": ("tree", "Draw the blocks that are not final yet."),
     "env": ("inspection", "Print variables for other tools."),
+    "simulate": ("simulate", "Run clusters under virtual time, with faults, and judge them."),
+    "replay": ("simulate", "Run again what failed in a simulation; make it smaller."),
     "statetest": ("vectors", "Run official state tests."),
     "blocktest": ("vectors", "Run official blockchain tests."),
     "forkchoice": ("forkchoice", "Run official fork choice cases against the pos engine."),

@@ -1,4 +1,4 @@
-"""A level-1 run as data: cluster, links, faults. A run follows from it and from nothing else.
+"""A run as data, for both levels: cluster, links, faults. A run follows from it and from nothing else.
 
 Until ``calm_ms`` the faults go on; then everything is healed but the liars, and progress is asked for.
 """
@@ -43,6 +43,8 @@ class Scenario:
     slots_per_epoch: int = 2
     keys: int = 2
     """pos: validators a node."""
+    rate: int = 5
+    """Level 2: transactions a second that users send."""
     faults: Plan = field(default_factory=Plan)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class Scenario:
         _within("calm_ms", self.calm_ms, 0, 10**9)
         _within("delay_ms", self.delay_ms, 0, 10**6)
         _within("delay_min_ms", self.delay_min_ms, 0, 10**6)
+        _within("rate", self.rate, 0, 1000)
         _within("block_time_ms", self.block_time_ms, 1, 10**6)
         _within("slot_ms", self.slot_ms, 1000, 60_000)
         _within("slots_per_epoch", self.slots_per_epoch, 2, 64)
@@ -104,11 +107,6 @@ class Scenario:
     def faulty_weight(self) -> int:
         """Of the liars."""
         return sum(self.weight(index) for index in self.liars)
-
-    @property
-    def silenced_weight(self) -> int:
-        """Of the honest nodes that never vote again, because they no longer know what they signed."""
-        return sum(self.weight(index) for index in self._wiped if index not in self.liars)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types."""

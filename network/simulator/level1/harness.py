@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import random
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final, Generic, TypeVar
 
 from network.faults.kinds import Group
@@ -20,13 +22,15 @@ from network.faults.vocabulary import FaultAction
 from network.simulator.level1.heap import Heap
 from network.simulator.level1.judge import Verdict, Violation
 from network.simulator.level1.machine import Machine
-from network.simulator.level1.scenario import Scenario
+from network.simulator.scenario import Scenario
 from node.consensus.engine import ConsensusMessage, Input, TimerFired, TimerKey
 from node.primitives.scalars import Address
 
 MESSAGE_BYTES: Final = 250
 """Taken for the size of every message where a link is slow."""
 SECOND_COPY_MS: Final = 250
+EXCEPTION: Final = "exception"
+"""Kind of a violation that is no broken promise but an unhandled mistake in the code."""
 CHECK_BOUNDS_MS: Final = 1000
 BOOT_SPREAD_MS: Final = 50
 
@@ -46,8 +50,15 @@ class Outcome:
     max_gap_ms: int
     """Longest time after stabilisation that an honest node finalized nothing."""
     convicted: dict[Address, str]
+    ended_ms: int
+    """When it was over: the end asked for, or the violation."""
     judged_progress: bool = True
     """Whether the run was long enough, and its liars few enough, to ask for progress."""
+
+
+def _place_of(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} (in {place.name}, {PurePath(place.filename).name}:{place.lineno})"
 
 
 class Harness(Heap, ABC, Generic[M]):
@@ -136,20 +147,13 @@ class Harness(Heap, ABC, Generic[M]):
         self.run_events(until_ms, lambda: verdict.violation is not None)
 
     def run(self) -> Outcome:
-        """The whole run and its judgement."""
-        until_ms, settled_ms, bound_ms = self.scenario.until_ms, self.settled_ms(), self.gap_bound_ms()
-        self.run_until(min(settled_ms, until_ms))
-        before = {name: self.progress_of(node) for name, node in self.nodes.items() if self.is_honest(node)}
-        self.run_until(until_ms)
-        judged = self.is_tolerable() and until_ms > settled_ms + bound_ms
-        if judged:
-            for name, height in before.items():
-                if self.progress_of(self.nodes[name]) <= height:
-                    self.verdict.report("liveness", f"{self.nodes[name].label} finalized nothing after {height}")
-            gap_ms = max([self._max_gap_ms, *(until_ms - self._gap_from(name) for name in before)])
-            if gap_ms > bound_ms:
-                self.verdict.report("latency", f"{gap_ms} ms without a new final block; the bound is {bound_ms}")
-            self.check_end()
+        """The whole run and its judgement. An engine must take every input: its exception is a violation."""
+        judged = False
+        try:
+            judged = self._run_and_ask()
+        except Exception as error:
+            self.verdict.report(EXCEPTION, _place_of(error))
+        ended_ms = self.now_ms
         self.verdict.judge_transcript()
         # one more draw, and the count: a run that took another way has another hash, whatever it came to
         self.record("", "end", f"{self.events} {self._chance.random()}")
@@ -161,8 +165,26 @@ class Harness(Heap, ABC, Generic[M]):
             self._trace.hexdigest(),
             self._max_gap_ms,
             self.verdict.convicted(),
+            ended_ms,
             judged,
         )
+
+    def _run_and_ask(self) -> bool:
+        """Let it run; whether progress was asked for."""
+        until_ms, settled_ms, bound_ms = self.scenario.until_ms, self.settled_ms(), self.gap_bound_ms()
+        self.run_until(min(settled_ms, until_ms))
+        before = {name: self.progress_of(node) for name, node in self.nodes.items() if self.is_honest(node)}
+        self.run_until(until_ms)
+        if self.verdict.violation is not None or not self.is_tolerable() or until_ms <= settled_ms + bound_ms:
+            return False
+        for name, height in before.items():
+            if self.progress_of(self.nodes[name]) <= height:
+                self.verdict.report("liveness", f"{self.nodes[name].label} finalized nothing after {height}")
+        gap_ms = max([self._max_gap_ms, *(until_ms - self._gap_from(name) for name in before)])
+        if gap_ms > bound_ms:
+            self.verdict.report("latency", f"{gap_ms} ms without a new final block; the bound is {bound_ms}")
+        self.check_end()
+        return True
 
     def record(self, who: str, event: str, detail: str) -> None:
         """One line of the trace."""

@@ -23,8 +23,10 @@ class Heap:
     def run_events(self, until_ms: int, is_over: Callable[[], object]) -> None:
         """Process events up to a time, or until something is over."""
         heap = self._heap
-        while heap and heap[0][0] <= until_ms and not is_over():
+        while heap and heap[0][0] <= until_ms:
             self.now_ms, _, action = heapq.heappop(heap)
             self.events += 1
             action()
+            if is_over():
+                return
         self.now_ms = max(self.now_ms, until_ms)

@@ -105,7 +105,6 @@ class PosNode(Machine):
         self.head = self.safe = self.finalized = bytes(genesis.hash)
         self.final: list[bytes] = [genesis.hash]
         """Hash of the final block at each height."""
-        self.has_lost_log = False
         self._factory = factory
 
     def now_ms(self) -> int:
@@ -117,12 +116,11 @@ class PosNode(Machine):
         self.outside.crashed(self)
 
     def lose_disk(self) -> None:
-        """Blocks and log are gone; the keys must not be used again, because nobody knows what they signed."""
+        """Blocks and log are gone."""
         self.disk.wipe()
         self.blocks = {self.genesis.hash: (self.genesis, b"")}
         self.head = self.safe = self.finalized = bytes(self.genesis.hash)
         self.final = [self.genesis.hash]
-        self.has_lost_log = True
 
     def header_of(self, root: bytes) -> Block:
         """A stored block."""
@@ -151,13 +149,12 @@ class PosNode(Machine):
         above = sorted(
             (pair for pair in self.blocks.values() if pair[0].number > finalized.number), key=lambda one: one[0].number
         )
-        lost = "the log of what was signed is lost" if self.has_lost_log else ""
         return Started(
             self.moment(),
             head.header,
             journal.records,
             journal.is_new,
-            journal.damage or lost,
+            journal.damage,
             finalized.header,
             (self.blocks[self.finalized], *above),
         )
@@ -189,7 +186,7 @@ class PosNode(Machine):
         elif isinstance(effect, SendDecided):
             for root in self.final[effect.first : effect.last + 1]:
                 self.outside.send(self, effect.peer, decode_seal(*self.blocks[root])[0])
-        elif isinstance(effect, Note) and effect.level == "error" and not self.has_lost_log:
+        elif isinstance(effect, Note) and effect.level == "error":
             self.outside.mistake(self, effect)
 
     def sign_and_publish(self, effect: SignAndPublish) -> None:

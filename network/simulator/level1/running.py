@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from network.simulator.level1.harness import Outcome
 from network.simulator.level1.pos_world import PosWorld
-from network.simulator.level1.scenario import Scenario
 from network.simulator.level1.world import World
+from network.simulator.scenario import Scenario
 
 
 def world_of(scenario: Scenario, trace_to: Callable[[str], object] | None = None) -> World | PosWorld:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from network.faults.vocabulary import FaultAction, Plan
 from network.simulator.level1.draws import draw_crashes, draw_partitions
-from network.simulator.level1.scenario import Scenario
+from network.simulator.scenario import Scenario
 
 T = TypeVar("T")
 
@@ -123,6 +123,8 @@ class _Draw:
                 )
             else:
                 actions.append(FaultAction(at_ms, kind, target, {"by_ms": self.chance.randrange(-2500, 2500)}))
+                if self.chance.random() < 0.5:  # who forgets now what it signed signs it again
+                    actions.append(FaultAction(at_ms + self.chance.randrange(1, 500), "restart", target))
         return actions
 
     def _partitions(self) -> list[FaultAction]:
@@ -198,11 +200,16 @@ def drawn_scenario(engine: str, seed: int, nodes: int | None = None, until_ms: i
         without = ("polka-gossip",) if draw.chance.random() < 0.25 else ()
         return replace(common, delay_ms=draw.pick((80, 80, 400, 1500)), without=without)
     delay_ms, slot_ms = draw.pick(((40, 1000), (80, 1000), (80, 1000), (300, 2000)))
+    slots_per_epoch = draw.pick((2, 2, 2, 3, 4, 8))
+    # a log that is new in a chain's first three epochs is taken for the first one
+    young_ms = 4 * slot_ms * slots_per_epoch
+    kept = (one for one in faults.actions if one.kind != "lost-disk" or one.at_ms > young_ms)
     return replace(
         common,
+        faults=Plan(tuple(kept)),
         delay_ms=delay_ms,
         slot_ms=slot_ms,
-        slots_per_epoch=draw.pick((2, 2, 2, 3, 4, 8)),
+        slots_per_epoch=slots_per_epoch,
         keys=draw.pick((1, 2, 2, 4)) if draw.nodes < 10 else 1,
         without=("vote-repair",) if draw.chance.random() < 0.25 else (),
     )

@@ -14,7 +14,7 @@ from network.simulator.level1.harness import Harness, Outcome
 from network.simulator.level1.judge import Judge
 from network.simulator.level1.nodes import EngineFactory, SimNode, TagKey
 from network.simulator.level1.payloads import genesis_block, make_block, refusal
-from network.simulator.level1.scenario import Scenario
+from network.simulator.scenario import Scenario
 from node.consensus.bft.core import BftEngine, BftSettings
 from node.consensus.bft.messages import Polka, Proposal, Statement
 from node.consensus.bft.round_machine import Timeouts
