@@ -148,11 +148,14 @@ async def eth_call(
 async def eth_estimate_gas(
     api: Api,
     request: CallRequest,
-    block: BlockId = Tag.LATEST,
+    block: BlockId = Tag.PENDING,
     state: StateOverrides | None = None,
     changes: BlockOverrides | None = None,
 ) -> str:
-    """A gas limit with which the transaction succeeds."""
+    """A gas limit with which the transaction succeeds: after what waits in the pool, unless told otherwise.
+
+    So a call of a contract that is being deployed gets an answer (anvil's and hardhat's default; geth's is latest).
+    """
     return to_quantity(
         await api.lane.run(run_in_words, estimate_gas, request, surroundings(api, block, state, changes))
     )

@@ -25,6 +25,7 @@ async def test_code_that_waits_in_the_pool_can_be_called_and_estimated(devnet: A
     assert await devnet.ask("eth_getCode", contract, "latest") == "0x"
     assert await devnet.ask("eth_getCode", contract, "pending") == "0x" + rpc.CODES[rpc.EMITTER].hex()
     assert n(await devnet.ask("eth_estimateGas", call, "pending")) > 40_000
+    assert n(await devnet.ask("eth_estimateGas", call)) > 40_000
     assert n(await devnet.ask("eth_estimateGas", call, "latest")) < 22_000
     await devnet.send(devnet.signed(to=bytes.fromhex(contract[2:]), data=bytes.fromhex(word[2:])))
     assert await devnet.ask("eth_getStorageAt", contract, "0x0", "pending") == word
