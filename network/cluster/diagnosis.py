@@ -185,7 +185,7 @@ def _pos_not_final(reports: Reports) -> Answer:
         return Answer(not absent, headline, causes=tuple(_causes(reports, {best.name: absent}, ())))
     views = [_pos_view(reports, report) for report in reports.answering]
     total = sum(reports.weights().values())
-    needed = f"; more than two thirds of {total} needed: {2 * total // 3 + 1}" if total else ""
+    needed = f"; two thirds of {total} needed: {-(-2 * total // 3)}" if total else ""
     headline = f"Finality stopped at #{number} (epoch {final_epoch}), {lag} epochs ago: too few votes for one target."
     missing = {view.seen_by[0]: view.missing for view in views}
     return Answer(False, headline, tuple(_merged(views)), tuple(_causes(reports, missing, absent)), needed)

@@ -151,7 +151,7 @@ def test_pos_without_finality():
     answer = why_not_final(reports(nodes, board, "pos"))
     text = "\n".join(answer.lines())
     assert "Finality stopped at #11 (epoch 11), 9 epochs ago" in text
-    assert "n0 and n1 see votes for epoch 20 = {n0,n1} on 0xc3…; more than two thirds of 4 needed: 3" in text
+    assert "n0 and n1 see votes for epoch 20 = {n0,n1} on 0xc3…; two thirds of 4 needed: 3" in text
     assert {cause.nodes for cause in answer.causes} == {("n0", "n1"), ("n2", "n3")}
     assert why_stalled(reports(nodes, board, "pos")).well
     quick = [pos_node(name, 13, 11, {}) for name in NAMES]
