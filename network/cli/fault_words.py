@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from network.client import NodeClient
 from network.cluster import companion, links
 from network.cluster.fault_board import ActiveFault, Board, change_board
+from network.cluster.reports import take_reports
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput, Failure
 from network.faults.kinds import BadPlan, Value
@@ -69,25 +69,9 @@ def forget(run: RunDirectory, node: str, kinds: Sequence[str]) -> list[ActiveFau
 
 
 def weights_of(run: RunDirectory) -> dict[str, int]:
-    """Voting weight of every node now, as a running node tells it; empty where none answers."""
-    network = run.network()
-    by_address: dict[str, int] = {}
-    for node in network.nodes:
-        client = NodeClient(node.url, node.name, timeout_seconds=2.0)
-        try:
-            record = run.record(node.name)
-            if record is None or not record.alive or record.paused:
-                continue
-            told = client.call("evmesh_validators")
-            by_address = {str(one["address"]).lower(): int(one["weight"]) for one in told}
-            break
-        except (Failure, TypeError, KeyError, ValueError):
-            continue
-        finally:
-            client.close()
-    if not by_address:
-        return {}
-    return {node.name: by_address.get((node.validator or "").lower(), 0) for node in network.nodes}
+    """Voting weight of every node now, as a running node tells it (0: none); empty where none answers."""
+    weights = take_reports(run, 2.0).weights()
+    return {name: weights.get(name, 0) for name in run.node_names()} if weights else {}
 
 
 def quorum_words(run: RunDirectory, sides: Sequence[Sequence[str]]) -> str:

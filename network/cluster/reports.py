@@ -72,9 +72,11 @@ class Reports:
         """Voting weight of each node now, as the first answering one tells it."""
         weights: dict[str, int] = {}
         for report in self.answering[:1]:
+            slashed = [str(address).lower() for address in report.consensus.get("slashed") or ()]
             for one in report.status.get("validators", []):
                 name = self.name_of(one["address"])
-                weights[name] = weights.get(name, 0) + int(one["weight"])
+                weight = 0 if str(one["address"]).lower() in slashed else int(one["weight"])
+                weights[name] = weights.get(name, 0) + weight
         return weights
 
     def cuts(self, source: str, target: str) -> ActiveFault | None:

@@ -5,13 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from network.accounts import derive_accounts, seed_of
 from network.client import NodeClient
+from network.cluster.observer import compare
 from network.cluster.process import tail
+from network.cluster.readiness import wait_height, wait_until
+from network.failures import Failure
+from network.wallet import Fees, build, wait_included
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -106,6 +112,60 @@ class Cluster:
     def run(self, command, *words):
         """A command about this network that may fail."""
         return self.shell.run(command, *words, "--network", self.name)
+
+
+FEES = Fees(10**11, 10**9)
+
+
+class Load:
+    """Transfers to several nodes in turn, at a steady pace; keeps what was acknowledged."""
+
+    def __init__(self, cluster, names, pause=0.02):
+        self.cluster = cluster
+        self.clients = [client for client in cluster.clients if client.name in names]
+        self.acknowledged = []
+        self.refused = []
+        self._pause = pause
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._thread.join()
+
+    def check_nothing_lost(self):
+        """Every acknowledged transfer is in a block that is final on every node, and all nodes agree."""
+        assert self.acknowledged
+        for transaction in self.acknowledged:
+            assert wait_included(self.clients[0], transaction, 30).succeeded
+        last = max(client.block_number() for client in self.clients)
+        for client in self.cluster.clients:
+            wait_height(client, last, 40, "finalized")
+        wait_until(lambda: compare(self.cluster.clients, [], "finalized").agree, 20, "all nodes agree")
+        assert self.cluster.run("status")[0] == 0
+
+    def _run(self):
+        sender, receiver = self.cluster.accounts[0], self.cluster.accounts[1]
+        nonce = self.clients[0].nonce(sender.address)
+        while not self._stop.is_set():
+            raw = build(sender, self.cluster.chain_id, nonce, FEES, 21_000, receiver.address, 1).encode()
+            client = self.clients[nonce % len(self.clients)]
+            try:
+                self.acknowledged.append(client.send_raw(raw))
+                nonce += 1
+            except Failure as failure:
+                self.refused.append(failure.message)
+            time.sleep(self._pause)
+
+
+@pytest.fixture
+def load_on():
+    """Load for a cluster: ``with load_on(cluster, names)``."""
+    return Load
 
 
 @pytest.fixture(scope="module")

@@ -1,53 +1,17 @@
 """Nodes that die: the others go on, a quorum is a quorum, and nothing that was acknowledged is lost."""
 
-import threading
 import time
 
 from network.cluster.observer import compare
 from network.cluster.readiness import wait_height, wait_until
-from network.failures import Failure
 from network.wallet import Fees, build, wait_included
 
 FEES = Fees(10**11, 10**9)
 
 
-class Load:
-    """Transfers to several nodes in turn, at a steady pace; keeps what was acknowledged."""
-
-    def __init__(self, cluster, names, pause=0.02):
-        self.cluster = cluster
-        self.clients = [client for client in cluster.clients if client.name in names]
-        self.acknowledged = []
-        self.refused = []
-        self._pause = pause
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self):
-        sender, receiver = self.cluster.accounts[0], self.cluster.accounts[1]
-        nonce = self.clients[0].nonce(sender.address)
-        while not self._stop.is_set():
-            raw = build(sender, self.cluster.chain_id, nonce, FEES, 21_000, receiver.address, 1).encode()
-            client = self.clients[nonce % len(self.clients)]
-            try:
-                self.acknowledged.append(client.send_raw(raw))
-                nonce += 1
-            except Failure as failure:
-                self.refused.append(failure.message)
-            time.sleep(self._pause)
-
-
-def test_kill_9_during_load(own_cluster):
+def test_kill_9_during_load(own_cluster, load_on):
     cluster = own_cluster
-    with Load(cluster, ("n0", "n1", "n2")) as load:
+    with load_on(cluster, ("n0", "n1", "n2")) as load:
         wait_height(cluster.clients[0], 3, 20)
         cluster.json("kill", "n3")
         height = cluster.clients[0].block_number()
@@ -66,9 +30,9 @@ def test_kill_9_during_load(own_cluster):
     assert comparison.height >= last
 
 
-def test_a_node_that_dies_and_its_database_survive_any_number_of_kills(own_cluster):
+def test_a_node_that_dies_and_its_database_survive_any_number_of_kills(own_cluster, load_on):
     cluster = own_cluster
-    with Load(cluster, ("n0", "n1", "n2"), pause=0.05):
+    with load_on(cluster, ("n0", "n1", "n2"), pause=0.05):
         for _ in range(3):
             cluster.json("kill", "n3")
             cluster.json("restart", "n3")
