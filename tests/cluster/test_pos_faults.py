@@ -7,8 +7,8 @@ from network.cluster.readiness import wait_height, wait_until
 
 @pytest.fixture(scope="module")
 def pos(shell):
-    """Four nodes of engine pos with slots of half a second."""
-    one = shell.up("--consensus", "pos", block_time=0.5)
+    """Four nodes of engine pos with slots of one second."""
+    one = shell.up("--consensus", "pos", block_time=1)
     yield one
     one.close()
 
