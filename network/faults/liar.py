@@ -49,7 +49,7 @@ Signed = Proposal | SignedBlock | Statement | Attestation
 
 
 class Liar:
-    """Stands in for ``inner``. ``lie``: a Byzantine kind; ``share`` of the occasions is used."""
+    """Stands in for ``inner``. ``lie``: a Byzantine kind; ``share`` of the occasions is used, and may be changed."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Liar:
         self._keys = {key.address: key for key in keys}
         self._domain = domain
         self._lie = LIES[lie]
-        self._share = share
+        self.share = share
         self._chance = chance or random.Random()
         self._peers: dict[bytes, None] = {}
         self._old: deque[ConsensusMessage] = deque(maxlen=OLD_MESSAGES_MAX)
@@ -111,7 +111,7 @@ class Liar:
         return effects
 
     def _told(self, effect: Effect) -> list[Effect]:
-        if not isinstance(effect, SignAndPublish) or self._chance.random() >= self._share:
+        if not isinstance(effect, SignAndPublish) or self._chance.random() >= self.share:
             return [effect]
         return self._lie(self, effect)
 

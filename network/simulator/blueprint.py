@@ -49,19 +49,31 @@ def make_blueprint(
     accounts: int = 10,
     engine: str = "bft",
     log_level: str = "warning",
+    slots_per_epoch: int = 2,
+    twins: Sequence[str] = (),
 ) -> Blueprint:
-    """``weights``: voting weight a node, 0 for a follower; all 1 when empty. Node i listens on 10.0.0.(i+1)."""
-    names = [f"n{index}" for index in range(nodes)]
+    """``weights``: voting weight a node, 0 for a follower; all 1 when empty. Node i listens on 10.0.0.(i+1).
+
+    ``twins``: nodes that there are twice, the second one as ``n3+``, both with one validator key.
+    """
+    firsts = [f"n{index}" for index in range(nodes)]
     shares = list(weights) or [1] * nodes
     if len(shares) != nodes or not any(shares):
         raise ValueError(f"{len(shares)} weights for {nodes} nodes")
-    voters = {name: _validator_key(seed, name) for name, weight in zip(names, shares, strict=True) if weight}
-    manifest = Manifest(nodes=nodes, block_time=block_time_ms, consensus=engine, accounts=accounts)
+    names = [*firsts, *(f"{name}+" for name in twins)]
+    voters = {name: _validator_key(seed, name) for name, weight in zip(firsts, shares, strict=True) if weight}
+    manifest = Manifest(
+        nodes=nodes,
+        block_time=block_time_ms,
+        consensus=engine,
+        accounts=accounts,
+        slots_per_epoch=slots_per_epoch,
+    )
     funded = derive_accounts(seed_of(manifest.mnemonic), accounts)
     document = build_genesis(
         manifest,
         funded,
-        [(address_of_private_key(voters[name]), weight) for name, weight in zip(names, shares, strict=True) if weight],
+        [(address_of_private_key(voters[name]), weight) for name, weight in zip(firsts, shares, strict=True) if weight],
         START_WALL_MS // 1000,
     )
     identities = {name: Identity(stream_key(seed, "node key", name)) for name in names}
@@ -77,7 +89,7 @@ def make_blueprint(
             consensus=ConsensusSettings(engine=engine, block_time_ms=block_time_ms),
             pool=PoolSettings(),
         )
-        plans.append(NodePlan(name, config, stream_key(seed, "node key", name), voters.get(name)))
+        plans.append(NodePlan(name, config, stream_key(seed, "node key", name), voters.get(name.removesuffix("+"))))
     return Blueprint(genesis_from_json(document), tuple(plans), tuple(funded))
 
 

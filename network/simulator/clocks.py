@@ -26,10 +26,20 @@ class SkewedClock:
         self._owner = owner
         self._start_wall_ms = start_wall_ms
         self.offset_ms = offset_ms
+        self._steer_ppm = 0
+        self._steered_from_ms = 0
 
     def now_ms(self) -> int:
         """Wall time as this node believes it."""
-        return self._start_wall_ms + self.offset_ms + self._loop.node_time_ns(self._owner) // _NS_PER_MS
+        steered_ms = 0
+        if self._steer_ppm:
+            steered_ms = (self.monotonic_ms() - self._steered_from_ms) * self._steer_ppm // 1_000_000
+        own_ms = self._loop.node_time_ns(self._owner) // _NS_PER_MS
+        return self._start_wall_ms + self.offset_ms + steered_ms + own_ms
+
+    def steer(self, ppm: int) -> None:
+        """Let wall time alone run too fast from now on, or too slow; 0 sets it right again."""
+        self._steer_ppm, self._steered_from_ms = ppm, self.monotonic_ms()
 
     def monotonic_ms(self) -> int:
         """Milliseconds since the start of the run; jumps of the wall clock do not touch it."""

@@ -20,6 +20,8 @@ class SimulatedDisk:
         self.capacity_bytes = capacity_bytes
         self.used_bytes = 0
         self.writes = 0
+        self.has_refused = False
+        """Whether a write ever found it full."""
         self._stored = MemoryDatabase()
         self._undo: list[dict[bytes, bytes | None]] = []
         self._opened: SimulatedDatabase | None = None
@@ -80,6 +82,7 @@ class SimulatedDisk:
             growth += 0 if value is None else len(key) + len(value)
             growth -= 0 if old is None else len(key) + len(old)
         if self.capacity_bytes is not None and growth > 0 and self.used_bytes + growth > self.capacity_bytes:
+            self.has_refused = True
             raise DatabaseFull(f"disk full: {self.used_bytes} of {self.capacity_bytes} bytes used, {growth} more asked")
         self._stored.write(batch, durable)
         self.used_bytes += growth

@@ -15,9 +15,11 @@ from typing import Any, Final
 
 from network.failures import EXIT_DISAGREEMENT, EXIT_FAILURE
 from network.faults.vocabulary import BadPlan
+from network.invariants import InvariantViolated
 from network.simulator.level1.harness import EXCEPTION
 from network.simulator.level1.judge import Violation
 from network.simulator.level1.running import run_scenario
+from network.simulator.level2 import Level2Run
 from network.simulator.scenario import Scenario
 
 FORMAT: Final = 1
@@ -60,7 +62,29 @@ class Result:
 
 def run(level: int, scenario: Scenario, trace_to: Sink | None = None) -> Result:
     """The whole run. What goes wrong in it is in the result, never raised."""
-    return _run_level1(scenario, trace_to)
+    return _run_level1(scenario, trace_to) if level == 1 else _run_level2(scenario, trace_to)
+
+
+def _run_level2(scenario: Scenario, trace_to: Sink | None) -> Result:
+    running = Level2Run(scenario, trace_to)
+    violation = None
+    with running.simulation as simulation:
+        try:
+            running.run()
+        except InvariantViolated as broken:
+            violation = Violation(broken.invariant.value, str(broken))
+        except Exception as error:  # the nodes' code is what is on trial: its exception is the finding
+            violation = Violation(EXCEPTION, f"{type(error).__name__}: {error}".splitlines()[0])
+        return Result(
+            2,
+            scenario,
+            violation,
+            simulation.trace.hash,
+            simulation.trace.events,
+            simulation.now_ms,
+            max(simulation.judge.finalized().values(), default=0),
+            judged_progress=running.judged,
+        )
 
 
 def _run_level1(scenario: Scenario, trace_to: Sink | None) -> Result:

@@ -28,6 +28,7 @@ from network.simulator.trace import Trace
 from network.simulator.traffic import Traffic, request
 from network.simulator.world import Machine, World
 from node.chain.feed import Finalized, NewHead, News
+from node.consensus.engine import Engine
 from node.node import Node
 from node.runtime.runtime import Runtime
 from node.telemetry.logs import Log
@@ -76,6 +77,8 @@ class Simulation:
         self.nodes: dict[str, Node] = {}
         self.sent: dict[bytes, Transaction] = {}
         self.refused: list[str] = []
+        self.wrap_engine: Callable[[str, Engine], Engine] = lambda name, engine: engine
+        """What stands around a node's engine, from its next start on."""
         self.judge = Judge(self.blueprint.genesis.block().hash, self.sent)
         for plan in self.blueprint.nodes:
             self.world.add_machine(plan.name)
@@ -128,6 +131,7 @@ class Simulation:
                 log,
                 plan.node_key,
                 plan.validator_key,
+                lambda engine: self.wrap_engine(name, engine),
                 listen_http=False,
             )
             self._report_start(name, node)
@@ -210,9 +214,12 @@ class Simulation:
             assert block is not None, f"canonical block {number} is missing"
             yield block
 
-    def check_same_chains(self) -> int:
-        """All live nodes have byte-equal blocks and receipts up to the lowest head; returns that height."""
-        height: int = min(node.chain.head.number for node in self.nodes.values())
+    def check_same_chains(self, final: bool = False) -> int:
+        """All live nodes have byte-equal blocks and receipts up to the lowest head; returns that height.
+
+        ``final``: up to the lowest finalized block instead; heads may differ for a moment.
+        """
+        height: int = min((node.chain.finalized if final else node.chain.head).number for node in self.nodes.values())
         for number in range(1, height + 1):
             seen: dict[tuple[bytes, tuple[bytes, ...]], str] = {}
             for name, node in self.nodes.items():

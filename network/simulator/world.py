@@ -27,6 +27,7 @@ from network.simulator.links import SimulatedNetwork
 from network.simulator.trace import Trace
 from node.runtime.runtime import Runtime
 from node.runtime.workers import InlineWorkers
+from node.storage.database import DatabaseFull
 
 T = TypeVar("T")
 
@@ -51,6 +52,7 @@ class Machine:
     runs: int = 0
     task: asyncio.Task[Any] | None = None
     clock: SkewedClock | None = None
+    workers: InlineWorkers | None = None
     paused: bool = False
 
     @property
@@ -127,10 +129,11 @@ class World:
         if machine.drift_ppm:
             self.loop.set_rate(owner, machine.drift_ppm)
         machine.clock = SkewedClock(self.loop, owner, machine.offset_ms, START_WALL_MS)
+        machine.workers = InlineWorkers(machine.work_ms)
         runtime = Runtime(
             clock=machine.clock,
             network=self.network.door(name, owner, machine.host),
-            workers=InlineWorkers(machine.work_ms),
+            workers=machine.workers,
             entropy=seeded_entropy(self.seed, "node", owner),
         )
         self.trace.record(f"start {owner}")
@@ -147,8 +150,15 @@ class World:
         self.trace.record(f"end {machine.owner}")
         self.network.kill(machine.owner)
         machine.disk.crash()
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if not task.cancelled() and (error := task.exception()) is not None and not self._is_full(machine, error):
             self._failures.append(error)
+
+    @staticmethod
+    def _is_full(machine: Machine, error: BaseException) -> bool:
+        """A program may end when its disk is full."""
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        return machine.disk.has_refused and isinstance(error, DatabaseFull)
 
     def stop(self, name: str, timeout_ms: int = 30_000) -> None:
         """Ask the program to end (SIGTERM: its task is cancelled) and wait until it has."""
@@ -200,6 +210,14 @@ class World:
         machine.offset_ms += by_ms
         if machine.clock is not None:
             machine.clock.jump(by_ms)
+
+    def slow_down(self, name: str, work_ms: int) -> None:
+        """What each piece of work costs from now on."""
+        machine = self.machines[name]
+        self.trace.record(f"work {name} {work_ms}")
+        machine.work_ms = work_ms
+        if machine.workers is not None:
+            machine.workers.cost_ms = work_ms
 
     # ---- links
 

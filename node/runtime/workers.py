@@ -47,11 +47,11 @@ class InlineWorkers:
     """Computes in place; the simulator charges ``cost_ms`` of virtual time a call."""
 
     def __init__(self, cost_ms: int = 0) -> None:
-        self._cost_ms = cost_ms
+        self.cost_ms = cost_ms
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result, after the virtual cost."""
-        await asyncio.sleep(self._cost_ms / 1000)
+        await asyncio.sleep(self.cost_ms / 1000)
         return function(*args, **kwargs)
 
     def close(self) -> None:

@@ -46,10 +46,10 @@ _LIES: Final = {
 
 
 class _Draw:
-    def __init__(self, engine: str, seed: int, nodes: int | None, until_ms: int) -> None:
+    def __init__(self, engine: str, seed: int, nodes: int | None, until_ms: int, sizes: Sequence[int]) -> None:
         self.engine = engine
         self.chance = random.Random(f"swarm {engine} {seed}")
-        self.nodes = self.pick(SIZES) if nodes is None else nodes
+        self.nodes = self.pick(sizes) if nodes is None else nodes
         self.until_ms = until_ms
         self.calm_ms = until_ms // 2
         self.names = [f"n{index}" for index in range(self.nodes)]
@@ -182,9 +182,11 @@ class _Draw:
         return actions
 
 
-def drawn_scenario(engine: str, seed: int, nodes: int | None = None, until_ms: int = 60_000) -> Scenario:
-    """Everything that the seed decides. ``nodes`` None: the size too."""
-    draw = _Draw(engine, seed, nodes, until_ms)
+def drawn_scenario(
+    engine: str, seed: int, nodes: int | None = None, until_ms: int = 60_000, sizes: Sequence[int] = SIZES
+) -> Scenario:
+    """Everything that the seed decides. ``nodes`` None: the size too, one of ``sizes``."""
+    draw = _Draw(engine, seed, nodes, until_ms, sizes)
     faults = Plan(tuple(draw.faults()))
     common = Scenario(
         engine,
