@@ -101,7 +101,10 @@ def pos_driver(
         if proposer.fee_recipient == ZERO_ADDRESS:
             proposer = replace(proposer, fee_recipient=addresses[0])
     engine = PosEngine(rules, [key.address for key in keys])
-    driver = ConsensusDriver(engine, PosCodec(rules), chain, pool, switch, runtime, log, signer, journal, proposer)
+    codec, evidence = PosCodec(rules), EvidenceStore(database)
+    driver = ConsensusDriver(
+        engine, codec, chain, pool, switch, runtime, log, signer, journal, proposer, evidence=evidence
+    )
     driver.syncing = engine.progress
     return driver
 

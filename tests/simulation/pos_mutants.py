@@ -243,6 +243,11 @@ MUTANTS = [
     ),
     Mutant("evidence not gossiped", ((PosEngine, "_hear", _silent_hear),), scenarios.evidence_reaches_who_saw_one_half),
     Mutant(
+        "evidence forgotten at a restart",
+        ((StatementPool, "restored", _empty),),
+        scenarios.evidence_survives_a_restart,
+    ),
+    Mutant(
         "the convicted keep their duties",
         ((Transition, "duties", _no_exits),),
         test_engine.test_double_proposer_is_convicted_slashed_and_leaves,

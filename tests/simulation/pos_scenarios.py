@@ -76,6 +76,30 @@ def evidence_reaches_who_saw_one_half() -> None:
         assert (vote.validator, "double vote") in other.convicted, other.name
 
 
+def evidence_survives_a_restart() -> None:
+    """Only node 0 has it, and restarts before anybody else hears of it: the culprit is slashed all the same."""
+    net = _net()
+    net.run(7.4)
+    node, witness = net.nodes[2], net.nodes[0]
+    vote = next(one for one in reversed(node.log) if isinstance(one, Attestation))
+    net.send(node, witness.peer, signed(replace(vote, head=GENESIS.hash), net.rules))
+    net.run(0.031)
+    assert (vote.validator, "double vote") in witness.convicted
+    witness.stop()  # before its news has reached anybody
+    for other in net.nodes[1:]:
+        other.engine.pool.evidence.clear()
+        other.engine.tree.store.equivocating.clear()
+        other.recorded.clear()
+    net.cut = lambda one, other: True
+    net.run(0.1)
+    net.cut = lambda one, other: False
+    witness.start()
+    net.run(12)
+    index = net.rules.index_of(vote.validator)
+    for other in net.nodes:
+        assert [one for one, _ in other.engine.tree.head().state.exits] == [index]
+
+
 def wrong_source_is_refused() -> None:
     """A block with a vote from another justified checkpoint is invalid."""
     chain = Chain()

@@ -215,6 +215,8 @@ class PosEngine:
         for block, seal in event.blocks:
             if block.hash not in self._tree:
                 self._replay(block, seal)
+        for slashing in self.pool.restored(event.evidence):
+            self._hear(slashing)
         self._tree.store.tick(slot)
         self._move_marks()
         self._duty_slot = self._attested_slot = slot if self._past_attesting(slot) else slot - 1

@@ -6,9 +6,11 @@ so do two blocks of one slot and a vote that surrounds another.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from node.consensus.pos.messages import Attestation, SignedHeader, Slashing, conviction
+from node.consensus.engine import MalformedMessage
+from node.consensus.pos.messages import Attestation, SignedHeader, Slashing, conviction, decode
 from node.primitives.scalars import Address
 
 EPOCHS_KEPT: Final = 64
@@ -57,6 +59,18 @@ class StatementPool:
     def add_evidence(self, slashing: Slashing) -> bool:
         """Keep evidence that somebody else found. False when its validator is convicted already."""
         return slashing.validator not in self.evidence and self._convict(slashing) is not None
+
+    def restored(self, stored: Iterable[bytes]) -> list[Slashing]:
+        """Evidence from the disk that is news; what does not decode is left out."""
+        found = []
+        for data in stored:
+            try:
+                slashing = decode(data)
+            except MalformedMessage:
+                continue
+            if isinstance(slashing, Slashing) and self.add_evidence(slashing):
+                found.append(slashing)
+        return found
 
     def _convict(self, slashing: Slashing) -> Slashing | None:
         if not conviction(slashing):

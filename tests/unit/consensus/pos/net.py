@@ -59,6 +59,7 @@ class Node:
         self.finalities: list[tuple[int, int]] = []
         self.reorgs: list[int] = []
         self.convicted: list[tuple[Address, str]] = []
+        self.recorded: list[bytes] = []
         self.penalties: list[str] = []
         self.refused: list[str] = []
         self.life = 0
@@ -77,7 +78,10 @@ class Node:
         ]
         blocks = (self.stored[self.finalized], *above)
         head, is_new = self.stored[self.head][0].header, not self.log
-        self.feed(Started(self.net.at, head, new_log=is_new, finalized=finalized.header, blocks=blocks))
+        evidence = tuple(self.recorded)
+        self.feed(
+            Started(self.net.at, head, new_log=is_new, finalized=finalized.header, blocks=blocks, evidence=evidence)
+        )
         for other in self.net.nodes:
             if other is not self and other.up:
                 self.net.later(1, self, PeerUp(self.net.at, other.peer))
@@ -119,8 +123,9 @@ class Node:
                 self.stored[block.hash] = (block, seal)
             case Forkchoice(head, safe, finalized, _):
                 self.move(head, safe, finalized)
-            case RecordEvidence(validator, kind, _):
+            case RecordEvidence(validator, kind, evidence):
                 self.convicted.append((validator, kind))
+                self.recorded.append(evidence.encode())
             case Penalise(_, _, why):
                 self.penalties.append(why)
             case Note("block refused", facts, _):
