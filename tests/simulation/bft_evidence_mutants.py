@@ -8,13 +8,26 @@ from typing import Any
 
 import pytest
 
-from node.consensus.bft import body, candidates, codec, core, evidence_pool, messages, round_machine, signatures, triage
+from node.consensus.bft import (
+    body,
+    candidates,
+    claims,
+    codec,
+    core,
+    evidence_pool,
+    messages,
+    round_machine,
+    signatures,
+    triage,
+)
 from node.consensus.bft.codec import BftCodec
 from node.consensus.bft.core import BftEngine
 from node.consensus.bft.evidence_pool import EvidencePool
 from node.consensus.bft.messages import NONE, Certificate, ChainDomain, Evidence, Kind, Proposal, Statement
 from node.consensus.bft.signatures import SignatureChecker
+from node.consensus.bft.vote_keeper import VoteKeeper
 from node.consensus.engine import InvalidSeal, MalformedMessage, Publish, Started
+from node.consensus.refusals import Refusals
 from node.consensus.signer import Secp256k1Key
 from node.consensus.validators import Validator, ValidatorSet
 from node.crypto import secp256k1
@@ -22,7 +35,7 @@ from node.primitives.scalars import Hash32
 from tests.bft_bench import Bench
 from tests.simulation.mutant import Mutant
 from tests.unit.consensus import test_bft_evidence as evidence_tests
-from tests.unit.consensus import test_messages, test_signatures
+from tests.unit.consensus import test_hostile_peers, test_messages, test_signatures
 
 _STARTED = BftEngine._on_started
 _EMIT = BftEngine._emit
@@ -68,8 +81,8 @@ def _digest_without_valid_round(
     return _DIGEST(domain, kind, height, round_number, value, NONE)
 
 
-def _blame_all(statement: Any, machine: Any) -> Any:
-    opinion = _STATEMENT(statement, machine)
+def _blame_all(statement: Any, machine: Any, past: Any = None) -> Any:
+    opinion = _STATEMENT(statement, machine, past)
     return replace(opinion, hostile=not opinion.wanted)
 
 
@@ -141,6 +154,21 @@ EVIDENCE_MUTANTS = [
     Mutant("evidence not gossiped", ((BftEngine, "_emit", _emit_without_gossip),), _TRAVELS),
     Mutant("the convicted keep their weight", ((BftEngine, "_learn_set", _nothing),), _TRAVELS),
     Mutant("seal without the body", ((core, "encode_seal", lambda decided: decided.certificate.encode()),), _TRAVELS),
+    Mutant(
+        "contradictions after the decision not seen",
+        ((VoteKeeper, "contradicts", lambda self, vote: False),),
+        evidence_tests.test_a_contradiction_that_comes_after_the_decision_convicts,
+    ),
+    Mutant(
+        "liars are never muted",
+        ((Refusals, "is_muted", lambda self, peer, now_ms: False),),
+        test_hostile_peers.test_strikes_mute_and_fade,
+    ),
+    Mutant(
+        "header behind a claim not hashed",
+        ((claims, "_check_rest", _nothing),),
+        test_messages.test_a_claim_does_not_decode_the_block,
+    ),
     Mutant(
         "set of the genesis after a restart",
         ((BftEngine, "_on_started", _start_with_the_genesis_set),),

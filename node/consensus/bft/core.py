@@ -17,7 +17,7 @@ from node.consensus.bft.messages import Decided, Evidence, Polka, Proposal, Stat
 from node.consensus.bft.round_machine import RoundMachine, Step, Timeouts
 from node.consensus.bft.seals import encode_seal
 from node.consensus.bft.triage import DECIDED_AHEAD_MAX, HEIGHTS_AHEAD_MAX, ROUNDS_AHEAD_MAX, triage_message
-from node.consensus.bft.vote_keeper import certificate_has_quorum
+from node.consensus.bft.vote_keeper import VoteKeeper, certificate_has_quorum
 from node.consensus.engine import (
     CancelTimer,
     ConsensusMessage,
@@ -51,6 +51,7 @@ from node.types.blocks import Header
 EARLY_PER_PEER_MAX: Final = 256
 EARLY_PROPOSALS_PER_PEER_MAX: Final = 4
 PEERS_MAX: Final = 256
+PAST_HEIGHTS_MAX: Final = 8
 EVIDENCE_SENT_MAX: Final = 16
 """Convictions told to a new peer."""
 SLOW_SHARE_MAX: Final = 4
@@ -110,6 +111,8 @@ class BftEngine:
         self._execution_ms = 0
         """How long blocks took to execute lately: the longest, fading by an eighth a height."""
         self._last_decided_wall_ms = 0
+        self._past: dict[int, VoteKeeper] = {}
+        """Votes of the last decided heights: a late one may convict."""
         self._early: dict[bytes, _Early] = {}
         self._decided_ahead: dict[int, Decided] = {}
         self._peer_heights: dict[bytes, int] = {}
@@ -172,7 +175,7 @@ class BftEngine:
         """Whether a message, or what it claims (``decode_claim``), is worth verifying. Cheap; changes nothing."""
         if self._machine is None:
             return Triage(False, "not started")
-        return triage_message(message, self._machine, self.evidence)
+        return triage_message(message, self._machine, self.evidence, self._past)
 
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""
@@ -256,6 +259,8 @@ class BftEngine:
     def _decide(self, decided: Decided) -> None:
         machine = self.machine
         machine.cancel_timers()
+        self._past[machine.height] = machine.votes
+        self._past.pop(machine.height - PAST_HEIGHTS_MAX, None)
         if not machine.started:
             self._emit(CancelTimer(TimerKey("start", machine.height)))
         self._emit(Decide(decided.block, encode_seal(decided), decided.certificate.round))
@@ -319,6 +324,10 @@ class BftEngine:
                 self._hear(message)
         elif 0 < ahead <= HEIGHTS_AHEAD_MAX and peer is not None:
             self._keep_early(peer, message)
+        elif message.height in self._past and isinstance(message, Statement):
+            evidence = self._past[message.height].add(message)
+            if evidence is not None:
+                self._keep_evidence(evidence)
 
     def _hear(self, message: Statement | Proposal) -> None:
         if isinstance(message, Proposal):

@@ -6,13 +6,14 @@ are judged by it as a hint: they may be unwanted, but nobody is blamed for them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from node.consensus.bft.body import EVIDENCE_AGE_MAX
 from node.consensus.bft.evidence_pool import EvidencePool
 from node.consensus.bft.messages import Certificate, Decided, Evidence, Kind, Polka, Proposal, Statement, Status
 from node.consensus.bft.round_machine import RoundMachine
-from node.consensus.bft.vote_keeper import certificate_has_quorum
+from node.consensus.bft.vote_keeper import VoteKeeper, certificate_has_quorum
 from node.consensus.engine import WANTED, ConsensusMessage, Triage
 
 ROUNDS_AHEAD_MAX: Final = 50
@@ -21,8 +22,10 @@ DECIDED_AHEAD_MAX: Final = 16
 """Decided blocks answered to one STATUS, and kept while the one before them executes."""
 
 
-def triage_message(message: ConsensusMessage, machine: RoundMachine, pool: EvidencePool) -> Triage:
-    """An opinion about a message or what it claims."""
+def triage_message(
+    message: ConsensusMessage, machine: RoundMachine, pool: EvidencePool, past: Mapping[int, VoteKeeper]
+) -> Triage:
+    """An opinion about a message or what it claims. ``past``: the votes of the last decided heights."""
     if isinstance(message, Status):
         return WANTED
     if isinstance(message, Decided | Polka):
@@ -32,13 +35,13 @@ def triage_message(message: ConsensusMessage, machine: RoundMachine, pool: Evide
     if isinstance(message, Certificate):
         return _certificate(message, machine)
     if isinstance(message, Statement):
-        return _statement(message, machine)
+        return _statement(message, machine, past.get(message.height))
     if isinstance(message, Evidence):
         return _evidence(message, machine, pool)
     return Triage(False, "unknown message", hostile=True)
 
 
-def _statement(statement: Statement, machine: RoundMachine) -> Triage:
+def _statement(statement: Statement, machine: RoundMachine, past: VoteKeeper | None = None) -> Triage:
     is_proposal = statement.kind is Kind.PROPOSAL
     ahead = statement.height - machine.height
     certain = ahead == 0 or not machine.candidates.sets_change
@@ -47,7 +50,9 @@ def _statement(statement: Statement, machine: RoundMachine) -> Triage:
     if is_proposal and statement.validator != machine.validators.proposer(statement.height, statement.round):
         return Triage(False, "not the proposer's turn", hostile=certain)
     if ahead < 0:
-        return Triage(False, "height already decided")
+        # too late to count, but not to convict: twins are often heard on one side only until it is over
+        contradicts = past is not None and not is_proposal and past.contradicts(statement)
+        return WANTED if contradicts else Triage(False, "height already decided")
     if ahead > HEIGHTS_AHEAD_MAX:
         return Triage(False, "height too far ahead")
     current = machine.round if ahead == 0 else 0

@@ -91,6 +91,14 @@ class VoteKeeper:
             history.append(vote)
         return found
 
+    def contradicts(self, vote: Statement) -> bool:
+        """Whether this vote, if its signature is good, convicts its signer together with a counted one."""
+        ballot = self._ballots.get((vote.round, vote.kind))
+        earlier = ballot.by_validator.get(vote.validator) if ballot else None
+        if earlier is not None:
+            return not earlier.same_value(vote)
+        return any(conviction(one, vote) for one in self._history.get(vote.validator, ()))
+
     def knows(self, vote: Statement) -> bool:
         """Whether exactly this sentence of this validator is already counted."""
         ballot = self._ballots.get((vote.round, vote.kind))

@@ -165,6 +165,23 @@ def test_a_restart_begins_with_the_set_of_the_state():
     assert len(bench.engine.validators) == 3
 
 
+def test_a_contradiction_that_comes_after_the_decision_convicts():
+    bench = _bench()
+    block, other = bench.block(b"b"), bench.block(b"other")
+    late = [*bench.precommits(0, other, (3,)), *bench.prevotes(2, other, (2,)), *bench.precommits(0, block, (1,))]
+    bench.hear(bench.proposal(0, block), *bench.prevotes(0, block, (1, 2)), *bench.precommits(0, block, OTHERS))
+    assert bench.engine.height == 2
+    assert [bench.engine.triage(vote).wanted for vote in late] == [True, True, False]
+    bench.hear(*late)
+    assert [(one.validator, one.kind) for one in bench.evidence] == [
+        (bench.addresses[3], "E1"),
+        (bench.addresses[2], "E2"),
+    ]
+    for _ in range(8):
+        _decide(bench)
+    assert not bench.engine.triage(late[0]).wanted, "not kept for ever"
+
+
 def test_messages_carry_the_body():
     bench = _bench()
     evidence = (bench.equivocation(1), bench.equivocation(3))
