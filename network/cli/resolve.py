@@ -9,8 +9,9 @@ from typing import Any
 
 from network.accounts import Account, checksum_address, parse_address
 from network.client import NodeClient
+from network.cluster.observer import paused_nodes
 from network.cluster.run_directory import NetworkFile, RunDirectory
-from network.failures import BadInput
+from network.failures import BadInput, Failure
 from network.load.contracts import Function, find_function, functions_of, parse_signature
 from network.provision import funded_accounts
 from node.crypto.secp256k1 import ORDER, address_of_private_key
@@ -64,12 +65,16 @@ def target_of(run: RunDirectory, network: NetworkFile, text: str) -> Address:
 
 
 def client_of(run: RunDirectory, network: NetworkFile, name: str | None) -> NodeClient:
-    """A node's client: the named one, else the first that runs. Raises BadInput."""
+    """A node's client: the named one, else the first that runs. Raises BadInput, and Failure for a paused node."""
+    running = run.running()
+    paused = paused_nodes(run, running)
     if name is not None:
         node = run.node(name)
+        if name in paused:
+            raise Failure(f"{name} is paused and answers nobody", f"let it go on: evmesh resume {name}")
         return NodeClient(node.url, node.name)
-    running = run.running()
-    node = next((node for node in network.nodes if node.name in running), network.nodes[0])
+    awake = [name for name in running if name not in paused]
+    node = next((node for node in network.nodes if node.name in awake), network.nodes[0])
     return NodeClient(node.url, node.name)
 
 

@@ -17,7 +17,7 @@ from network.cli.output import Output, seconds
 from network.cli.resolve import account_of, client_of, target_of
 from network.client import NodeClient, RpcError
 from network.cluster import run_directory
-from network.cluster.observer import clients_of
+from network.cluster.observer import clients_of, paused_nodes
 from network.cluster.run_directory import NetworkFile, RunDirectory
 from network.failures import BadInput, Failure
 from network.wallet import (
@@ -99,7 +99,8 @@ def carry_out(
     began = time.monotonic()
     transaction_hash = client.send_raw(transaction.encode())
     running = run.running()
-    others = [one for one in clients_of(network) if one.name in running]
+    paused = paused_nodes(run, running)
+    others = [one for one in clients_of(network, 5.0) if one.name in running and one.name not in paused]
     known = nodes_that_know(others, transaction_hash, _PENDING_SECONDS)
     if wait == "none":
         return Sent(transaction_hash, known, None, None, None)

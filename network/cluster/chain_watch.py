@@ -81,6 +81,11 @@ class ChainWatch:
         """Blocks that were compared."""
         return self._judge.checks if self._judge is not None else 0
 
+    @property
+    def finalized(self) -> int:
+        """The highest block that any judged node has finalized."""
+        return max(self._judge.finalized().values(), default=0) if self._judge is not None else 0
+
     def close(self) -> None:
         """Close the connections."""
         for client in self._clients.values():

@@ -18,16 +18,45 @@ from typing import Final
 
 from network.cluster.chain_watch import ChainWatch
 from network.cluster.companion import COMPANION_JUDGE, violation_file
+from network.cluster.fault_board import read_board
 from network.cluster.process import write_json
 from network.cluster.run_directory import RunDirectory
 from network.failures import EXIT_DISAGREEMENT, Failure
-from network.invariants import InvariantViolated
+from network.invariants import Invariant, InvariantViolated
 
 LOOK_SECONDS: Final = (0.4, 2.0)
 """Between two looks, at least and at most; in between it is one block time."""
 IDLE_SECONDS: Final = 60.0
 PRIORITY: Final = 5
 """Nicer than the nodes: judging a little later is no loss."""
+
+
+PROGRESS_SECONDS: Final = 60.0
+PROGRESS_BLOCKS: Final = 20
+"""A whole network without any fault finalizes something within a minute and twenty block times."""
+
+
+class Progress:
+    """Whether a network that has every reason to go on does."""
+
+    def __init__(self, bound_seconds: float) -> None:
+        self._bound_seconds = bound_seconds
+        self._since: float | None = None
+        self._finalized = -1
+
+    def note(self, now: float, whole: bool, finalized: int) -> None:
+        """At ``now`` (seconds) the network is ``whole`` or not, and has finalized so far. Raises InvariantViolated."""
+        if not whole or finalized != self._finalized:
+            self._since = now if whole else None
+            self._finalized = finalized
+        elif self._since is None:
+            self._since = now
+        elif now - self._since > self._bound_seconds:
+            raise InvariantViolated(
+                Invariant.PROGRESS,
+                f"all nodes run and no fault is on, and nothing became final after #{finalized} "
+                f"for {now - self._since:.0f} s",
+            )
 
 
 class _Stopped(BaseException):
@@ -39,6 +68,8 @@ def watch(run: RunDirectory) -> int:
     network = run.network()
     pause = min(max(network.block_time_ms / 1000, LOOK_SECONDS[0]), LOOK_SECONDS[1])
     judge = ChainWatch(run)
+    bound = PROGRESS_SECONDS + PROGRESS_BLOCKS * network.block_time_ms / 1000
+    progress = Progress(bound) if network.engine != "instant" else None
     last_seen = time.monotonic()
     complained = ""
     try:
@@ -49,7 +80,12 @@ def watch(run: RunDirectory) -> int:
                 if failure.message != complained:
                     complained = failure.message
                     print(f"cannot judge: {failure.message}", file=sys.stderr, flush=True)
-            if run.running():
+            running = run.running()
+            if progress is not None:
+                whole = len(running) == len(network.nodes) and not read_board(run.path).lasting
+                whole = whole and not any(record.paused for record in running.values())
+                progress.note(time.monotonic(), whole, judge.finalized)
+            if running:
                 last_seen = time.monotonic()
             elif time.monotonic() - last_seen > IDLE_SECONDS:
                 break

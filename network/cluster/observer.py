@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from network.client import NodeClient, ask_all
 from network.cluster.fault_board import read_board
+from network.cluster.process import ProcessRecord
 from network.cluster.run_directory import NetworkFile, RunDirectory
 from network.failures import Failure
 
@@ -34,13 +35,22 @@ def clients_of(network: NetworkFile, timeout_seconds: float = 30.0) -> list[Node
     return [NodeClient(node.url, node.name, timeout_seconds) for node in network.nodes]
 
 
+def paused_nodes(run: RunDirectory, records: Mapping[str, ProcessRecord]) -> list[str]:
+    """Those that stand still and will until they are resumed; a slow node stands still only for a moment."""
+    slow = [node for fault in read_board(run.path).faults if fault.kind == "slow-node" for node in fault.action.targets]
+    return [name for name, record in records.items() if name not in slow and record.paused]
+
+
 def observe(run: RunDirectory, timeout_seconds: float = 3.0) -> list[NodeStatus]:
     """Every node's status, asked at the same time."""
     network = run.network()
     records = run.running()
-    slow = {node for fault in read_board(run.path).faults if fault.kind == "slow-node" for node in fault.action.targets}
-    paused = {name for name, record in records.items() if record.paused and name not in slow}
-    asked = [client for client in clients_of(network, timeout_seconds) if client.name in records.keys() - paused]
+    paused = paused_nodes(run, records)
+    asked = [
+        client
+        for client in clients_of(network, timeout_seconds)
+        if client.name in records and client.name not in paused
+    ]
     answers = dict(zip((client.name for client in asked), ask_all(asked, _facts), strict=True))
     for client in asked:
         client.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 from network.client import NodeClient, ask_all
 from network.cluster.fault_board import ActiveFault, Board, read_board
-from network.cluster.observer import clients_of
+from network.cluster.observer import clients_of, paused_nodes
 from network.cluster.run_directory import RunDirectory
 from network.faults.kinds import Group
 from network.faults.link_faults import cut_links, spoiled_links
@@ -101,13 +101,9 @@ def take_reports(run: RunDirectory, timeout_seconds: float = 3.0) -> Reports:
     network = run.network()
     records = run.running()
     board = read_board(run.path)
-    slow = {name: None for fault in board.faults if fault.kind == "slow-node" for name in fault.action.targets}
+    paused = paused_nodes(run, records)
     states = {
-        node.name: "stopped"
-        if node.name not in records
-        else "paused"
-        if records[node.name].paused and node.name not in slow
-        else "running"
+        node.name: "stopped" if node.name not in records else "paused" if node.name in paused else "running"
         for node in network.nodes
     }
     clients = [client for client in clients_of(network, timeout_seconds) if states[client.name] == "running"]

@@ -244,6 +244,19 @@ def test_liars_are_not_judged(watched):
     watch.look()
 
 
+def test_a_whole_network_that_stands_still():
+    progress = judge_process.Progress(60.0)
+    progress.note(0, True, 5)
+    progress.note(59, True, 5)
+    progress.note(61, True, 6)
+    progress.note(100, False, 6)
+    progress.note(121.5, False, 6)
+    progress.note(122, True, 6)
+    progress.note(182, True, 6)
+    with pytest.raises(InvariantViolated, match="nothing became final after #6 for 61 s"):
+        progress.note(183, True, 6)
+
+
 def test_the_process_ends_with_a_sentence_and_code_3(watched):
     run, _, n0, n1 = watched
     companion.check_verdict(run)
