@@ -12,7 +12,7 @@ from typing import Final
 from node.evm.code import Code, CodeCache
 from node.evm.frame import ChildCall, Frame
 from node.evm.host import Host
-from node.evm.machine import Tracer, VirtualMachine
+from node.evm.machine import MessageMachine, Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
 from node.evm.outcome import Halt, HaltReason, Outcome, Success
 from node.evm.spec import Spec
@@ -35,6 +35,10 @@ def execute_message(
     For a creation ``message.target`` is the new address; the caller has already raised the sender's nonce and
     checked its balance. Never raises for anything that code or its sender can do.
     """
+    if tracer is None and isinstance(vm, MessageMachine):
+        whole = vm.run_message(message, host, block, tx, spec)
+        if whole is not None:
+            return whole
     suspended: list[tuple[Frame, ChildCall]] = []
     running = enter(message, host, block, tx, spec, tracer)
     while True:

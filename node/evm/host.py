@@ -58,6 +58,22 @@ class Host(Protocol):
         """No nonce, no code and no storage there (EIP-684, EIP-7610)."""
         ...
 
+    def touch(self, address: Address) -> None:
+        """The account takes part in something that may change state (EIP-161)."""
+        ...
+
+    def set_balance(self, address: Address, balance: int) -> None:
+        """Replace the balance, in wei. Touches."""
+        ...
+
+    def set_nonce(self, address: Address, nonce: int) -> None:
+        """Replace the nonce. Touches."""
+        ...
+
+    def is_created(self, address: Address) -> bool:
+        """``mark_created`` was called in this transaction and not undone."""
+        ...
+
     def mark_created(self, address: Address) -> None:
         """The account becomes a contract in this transaction: storage empty, same-transaction SELFDESTRUCT deletes."""
         ...
@@ -71,6 +87,10 @@ class Host(Protocol):
 
     def is_destroyed(self, address: Address) -> bool:
         """``self_destruct`` has marked it for deletion in this transaction."""
+        ...
+
+    def mark_destroyed(self, address: Address) -> None:
+        """Delete it at the end of the transaction; its balance is settled."""
         ...
 
     # --- storage ---
@@ -94,6 +114,11 @@ class Host(Protocol):
         """EIP-1153."""
         ...
 
+    @property
+    def has_transient_storage(self) -> bool:
+        """Something was written there in this transaction."""
+        ...
+
     # --- access, refunds, logs ---
     def access_address(self, address: Address) -> bool:
         """Warm it up; True where it was cold (EIP-2929)."""
@@ -105,6 +130,10 @@ class Host(Protocol):
 
     def access_slot(self, address: Address, slot: int) -> bool:
         """Warm it up; True where it was cold (EIP-2929)."""
+        ...
+
+    def is_warm_slot(self, address: Address, slot: int) -> bool:
+        """Without warming it up."""
         ...
 
     def add_refund(self, amount: int) -> None:

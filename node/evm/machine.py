@@ -14,11 +14,13 @@ The calling convention of instructions (the plain ``Interpreter``; another machi
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from node.evm.frame import ChildCall, Frame
-from node.evm.message import Message
+from node.evm.host import Host
+from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
 from node.evm.outcome import Halt, Outcome
+from node.evm.spec import Spec
 
 FrameResult: TypeAlias = Outcome | ChildCall
 
@@ -52,4 +54,15 @@ class VirtualMachine(Protocol):
 
     def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
         """Run ``frame`` from its ``pc`` until it ends or wants a child; the frame holds its host and its spec."""
+        ...
+
+
+@runtime_checkable
+class MessageMachine(VirtualMachine, Protocol):
+    """A machine that can also run a message with all its children at once; never traced."""
+
+    def run_message(
+        self, message: Message, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec
+    ) -> Outcome | None:
+        """The outcome, with the changes in ``host``; None where nothing has happened and ``run_frame`` must do it."""
         ...

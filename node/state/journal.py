@@ -305,8 +305,14 @@ class JournaledState:
         if account.balance:  # it named itself
             self._undo.append((account, "balance", account.balance))
             account.balance = 0
+        self.mark_destroyed(address)
+
+    def mark_destroyed(self, address: Address) -> None:
+        """Delete it at the end of the transaction; its balance is settled."""
         destroyed = self._destroyed
         if address not in destroyed:
+            if address not in self._accounts:
+                self._load(address)
             self._undo.append((destroyed, address, _ABSENT))
             destroyed[address] = True
 
@@ -367,6 +373,11 @@ class JournaledState:
             slots = self._transient[address] = {}
         self._undo.append((slots, slot, slots.get(slot, 0)))
         slots[slot] = value
+
+    @property
+    def has_transient_storage(self) -> bool:
+        """Something was written there in this transaction."""
+        return bool(self._transient)
 
     # --- access, refunds, logs ---
 

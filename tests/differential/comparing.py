@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from tests.differential import chains, node_answers, revm_answers, spec_answers, spec_chains, worlds
+from tests.differential import chains, native_answers, node_answers, revm_answers, spec_answers, spec_chains, worlds
 from tests.differential.cases import Answer, Case, differences
 
-ORACLES = ("spec", "pyrevm")
+ORACLES = ("spec", "pyrevm", "native")
 
 
 def generate(seed: int, fork: str, kind: str) -> Case:
@@ -31,10 +31,13 @@ def compare(case: Case, oracle: str) -> list[str] | None:
         if not revm_answers.can_judge(case):
             return None
         return differences(revm_answers.reduced(ours(case), case), revm_answers.answer(case))
+    if oracle == "native":
+        return None if case["kind"] == "block" else differences(ours(case), native_answers.answer(case))
     theirs = spec_chains.answer(case) if case["kind"] == "block" else spec_answers.answer(case)
     return [line for line in differences(ours(case), theirs) if not line.startswith("?")]
 
 
 def unavailable(oracle: str) -> str:
     """Empty where the oracle can be asked, else why not."""
-    return (spec_answers if oracle == "spec" else revm_answers).available()
+    answers = {"spec": spec_answers, "pyrevm": revm_answers, "native": native_answers}
+    return answers[oracle].available()

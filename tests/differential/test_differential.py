@@ -39,6 +39,11 @@ def test_new_seeds_through_revm() -> None:
     _campaign("pyrevm", "program", ("Cancun",), 200)
 
 
+@pytest.mark.parametrize("kind", ["program", "transaction"])
+def test_new_seeds_through_the_native_machine(kind: str) -> None:
+    _campaign("native", kind, FORKS, 8 * len(FORKS))
+
+
 def _campaign(oracle: str, kind: str, forks: tuple[str, ...], count: int) -> None:
     if why := comparing.unavailable(oracle):
         pytest.skip(f"{oracle} cannot be asked: {why}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from node.evm.call_stack import execute_message
 from node.evm.interpreter import Interpreter
-from node.evm.machine import Tracer
+from node.evm.machine import Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment, CallKind, Message, TransactionEnvironment
 from node.evm.opcodes import Opcode
 from node.evm.outcome import Outcome, Success
@@ -86,6 +86,7 @@ class World:
     """State, surroundings and rules of one transaction."""
 
     spec: Spec = osaka.SPEC
+    machine: VirtualMachine = field(default_factory=Interpreter)
     state: JournaledState = field(default_factory=lambda: JournaledState(EmptyView()))
     block: BlockEnvironment = field(
         default_factory=lambda: BlockEnvironment(
@@ -141,7 +142,7 @@ class World:
 
     def execute(self, message: Message, tracer: Tracer | None = None) -> Outcome:
         """Run any message."""
-        return execute_message(message, self.state, self.block, self.transaction, self.spec, Interpreter(), tracer)
+        return execute_message(message, self.state, self.block, self.transaction, self.spec, self.machine, tracer)
 
     def word(self, code: bytes, data: bytes = b"", value: int = 0) -> int:
         """What ``code`` leaves on top of its stack."""

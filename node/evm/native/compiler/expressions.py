@@ -69,6 +69,10 @@ _CONSTANT_NODES: Final = (
     ast.Attribute,
     ast.operator,
     ast.unaryop,
+    ast.Compare,
+    ast.cmpop,
+    ast.BoolOp,
+    ast.boolop,
     ast.expr_context,
 )
 _LOADS: Final = {"load8": 8, "load16": 16, "load32": 32, "load64": 64, "load256": 256}
@@ -326,6 +330,15 @@ class Expressions:
         signed = isinstance(kind, IntType) and kind.signed
         return self.result(f"icmp {names[signed]} {kind.ir} {a}, {b}", BOOL)
 
+    def decided(self, node: ast.expr) -> Any:
+        """What a condition is while compiling, or NOT_CONSTANT; one operand may decide ``and`` and ``or``."""
+        known = self.constant(node)
+        if known is NOT_CONSTANT and isinstance(node, ast.BoolOp):
+            deciding = isinstance(node.op, ast.Or)
+            if any(self.constant(value) is deciding for value in node.values):
+                return deciding
+        return known
+
     def condition(self, node: ast.expr) -> str:
         """A bool; other types must be compared with something."""
         value = self.expression(node)
@@ -335,12 +348,16 @@ class Expressions:
 
     def short_circuit(self, node: ast.BoolOp) -> Value:
         """``and`` and ``or``: later operands run only where they decide."""
+        neutral = isinstance(node.op, ast.And)
+        operands = [value for value in node.values if self.constant(value) is not neutral]
+        if len(operands) == 1:
+            return self.expression(operands[0])
         place = self.allocate("i1")
         end = self.fresh("end")
-        for index, operand in enumerate(node.values):
+        for index, operand in enumerate(operands):
             text = self.condition(operand)
             self.emit(f"store i1 {text}, ptr {place}")
-            if index < len(node.values) - 1:
+            if index < len(operands) - 1:
                 more = self.fresh("more")
                 self.branch_if(text, *((more, end) if isinstance(node.op, ast.And) else (end, more)))
                 self.label(more)

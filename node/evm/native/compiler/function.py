@@ -46,6 +46,13 @@ def visible_names(function: Callable[..., Any]) -> dict[str, Any]:
     return names
 
 
+def _closure_name(value: Any) -> str:
+    """What tells functions of one factory apart: constants by value, functions by their own names."""
+    if isinstance(value, int):
+        return str(int(value))
+    return f"<{signature_of(value).name}>" if callable(value) and hasattr(value, "__code__") else repr(value)
+
+
 def signature_of(function: Callable[..., Any]) -> Signature:
     """Read from the annotations; also gives functions of factories names of their own."""
     names = visible_names(function)
@@ -69,10 +76,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
         (name, kind_of(annotations.get(name), name))
         for name in function.__code__.co_varnames[: function.__code__.co_argcount]
     )
-    closure = [
-        str(names[name]) if isinstance(names[name], int) else getattr(names[name], "__name__", "?")
-        for name in function.__code__.co_freevars
-    ]
+    closure = [_closure_name(names[name]) for name in function.__code__.co_freevars]
     marks = function.__dict__
     attributes = (
         "alwaysinline" if marks.get("native_inline") else "noinline" if marks.get("native_apart") else ""
@@ -211,13 +215,14 @@ class FunctionCompiler(Expressions):
         self.emit(f"store {kind.ir} {self.fit(node, value, kind)}, ptr {place}, align 8")
 
     def _if(self, node: ast.If) -> None:
-        known = self.constant(node.test)
+        known = self.decided(node.test)
         if known is not NOT_CONSTANT:
             self.statements(node.body if known else node.orelse)
             return
-        weight = ""
-        if isinstance(node.test, ast.Call) and isinstance(node.test.func, ast.Name):
-            weight = _WEIGHTS.get(node.test.func.id, "")
+        last = node.test.values[-1] if isinstance(node.test, ast.BoolOp) else node.test
+        weight = (
+            _WEIGHTS.get(last.func.id, "") if isinstance(last, ast.Call) and isinstance(last.func, ast.Name) else ""
+        )
         then, end = self.fresh("then"), self.fresh("end")
         otherwise = self.fresh("else") if node.orelse else end
         self.branch_if(self.condition(node.test), then, otherwise, weight)

@@ -14,6 +14,14 @@ HANDLER_AT: Final = "handler_at"
 _WEIGHTS: Final = '!0 = !{!"branch_weights", i32 2000, i32 1}\n!1 = !{!"branch_weights", i32 1, i32 2000}\n'
 
 
+def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """One function, or two of one factory that close over the same."""
+    if one is other:
+        return True
+    cells = [[cell.cell_contents for cell in function.__closure__ or ()] for function in (one, other)]
+    return one.__code__ is other.__code__ and cells[0] == cells[1]
+
+
 def compile_module(
     exports: Mapping[str, Callable[..., Any]], handlers: Sequence[Callable[..., Any]] = (), triple: str = ""
 ) -> str:
@@ -31,7 +39,7 @@ def compile_module(
         function, exported = waiting.pop(0)
         name = exported or signature_of(function).name
         if name in done:
-            if done[name] is not function and not exported and done[name].__code__ is not function.__code__:
+            if not exported and not _same(done[name], function):
                 raise UnsupportedSource(f"{function.__code__.co_filename}: two functions are called {name}")
             continue
         done[name] = function

@@ -112,6 +112,20 @@ def both_adders(a: u64, b: u64) -> u64:
     return add_two(a, b) + add_five(a, b) * 1000
 
 
+def twice(operation: Callable[[int, int], int]) -> Callable[[int, int], int]:
+    def apply_twice(a: u64, b: u64) -> u64:
+        return operation(operation(a, b), b)
+
+    return apply_twice
+
+
+twice_two, twice_five = twice(add_two), twice(add_five)
+
+
+def both_twice(a: u64, b: u64) -> u64:
+    return twice_two(a, b) + twice_five(a, b) * 1000
+
+
 def rotated(a: u64, b: u64) -> u64:
     return rotate_left(a, b)
 
@@ -177,6 +191,10 @@ def test_what_is_not_chosen_does_not_run() -> None:
 
 def test_functions_of_a_factory_keep_their_constants() -> None:
     assert on_u64(load(both_adders)["both_adders"])(1, 2) == 5 + 11_000
+
+
+def test_functions_that_close_over_functions_are_told_apart() -> None:
+    assert on_u64(load(both_twice)["both_twice"])(1, 2) == 9 + 21_000
 
 
 def test_bits() -> None:

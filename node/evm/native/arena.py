@@ -1,0 +1,167 @@
+"""The memory that one running message works in: frames, stacks, tables. Virtual until it is touched.
+
+A full area never does harm: the message is given up and runs on the plain machine.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import struct
+import sys
+from typing import Final
+
+from node.evm.native.compiler.types import Struct, layout, size_of
+from node.evm.native.runtime.records import (
+    JOURNAL_RECORD,
+    ROW_BYTES,
+    STACK_BYTES,
+    Account,
+    Frame,
+    Rules,
+    Run,
+    Slot,
+    Surroundings,
+)
+
+FRAMES: Final = 1026
+"""Depths 0 to 1024, and one to spare."""
+ACCOUNTS_BITS: Final = 15
+SLOTS_BITS: Final = 18
+JOURNAL_RECORDS: Final = 2**19
+MEMORY_BYTES: Final = 2**30 if sys.maxsize > 2**32 and sys.platform != "win32" else 2**26
+LOG_BYTES: Final = 2**25
+RETURN_BYTES: Final = 2**26
+INIT_CODE_BYTES: Final = 2**26
+DEPLOYED_BYTES: Final = 2**24
+KEPT_BYTES: Final = 2**20
+"""What an area may hold on to from one message to the next."""
+
+
+class Area:
+    """A piece of anonymous memory with an address."""
+
+    def __init__(self, size: int, alignment: int = 1) -> None:
+        whole = size + alignment - 1
+        if sys.platform == "win32":
+            self._map = mmap.mmap(-1, whole)
+        else:
+            flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+            self._map = mmap.mmap(-1, whole, flags=flags)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        self.address = (start + alignment - 1) & -alignment
+        skipped = self.address - start
+        self.view = memoryview(self._map)[skipped : skipped + size]
+        self.size = size
+
+    def release(self) -> None:
+        """Give the pages back; they read zero again."""
+        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class Arena:
+    """All areas, and the record ``Run`` that tells compiled code where they are."""
+
+    def __init__(self, callback: int, seed: int) -> None:
+        self.run = Area(size_of(Run))
+        self.rules = Area(size_of(Rules))
+        self.rows = Area(256 * ROW_BYTES)
+        self.surroundings = Area(size_of(Surroundings))
+        self.frames = Area(FRAMES * size_of(Frame))
+        self.stacks = Area(FRAMES * STACK_BYTES, alignment=STACK_BYTES)
+        self.memory = Area(MEMORY_BYTES)
+        self.accounts = Area(size_of(Account) << ACCOUNTS_BITS)
+        self.accounts_index = Area(4 << (ACCOUNTS_BITS + 1))
+        self.slots = Area(size_of(Slot) << SLOTS_BITS)
+        self.slots_index = Area(4 << (SLOTS_BITS + 1))
+        self.journal = Area(JOURNAL_RECORD * JOURNAL_RECORDS)
+        self.logs = Area(LOG_BYTES)
+        self.returned = Area(RETURN_BYTES)
+        self.init_codes = Area(INIT_CODE_BYTES)
+        self.deployed = Area(DEPLOYED_BYTES)
+        self.spec: object = None
+        """Whose rules and rows lie here."""
+        first: dict[str, int] = {
+            "callback": callback,
+            "seed": seed,
+            "rules": self.rules.address,
+            "rows": self.rows.address,
+            "surroundings": self.surroundings.address,
+            "frames": self.frames.address,
+            "stacks": self.stacks.address,
+            "memory_end": self.memory.address + MEMORY_BYTES,
+            "accounts": self.accounts.address,
+            "accounts_capacity": 1 << ACCOUNTS_BITS,
+            "accounts_index": self.accounts_index.address,
+            "accounts_mask": (1 << (ACCOUNTS_BITS + 1)) - 1,
+            "slots": self.slots.address,
+            "slots_capacity": 1 << SLOTS_BITS,
+            "slots_index": self.slots_index.address,
+            "slots_mask": (1 << (SLOTS_BITS + 1)) - 1,
+            "journal": self.journal.address,
+            "journal_capacity": self.journal.size,
+            "logs": self.logs.address,
+            "logs_capacity": LOG_BYTES,
+            "returned": self.returned.address,
+            "returned_capacity": RETURN_BYTES,
+            "init_codes": self.init_codes.address,
+            "init_codes_capacity": INIT_CODE_BYTES,
+            "deployed": self.deployed.address,
+            "deployed_capacity": DEPLOYED_BYTES,
+        }
+        for name, value in first.items():
+            put(self.run, Run, name, value)
+
+    def begin(self) -> None:
+        """Empty every table."""
+        for name in _COUNTERS:
+            _U64.pack_into(self.run.view, _RUN[name].offset, 0)
+
+    def end(self) -> None:
+        """Do not keep more memory than a usual message needs."""
+        for area, counter in ((self.journal, "journal_length"), (self.logs, "logs_length")):
+            if get(self.run, Run, counter) > KEPT_BYTES:
+                area.release()
+
+    def shrink(self) -> None:
+        """After a message that may have used much: give memory and stacks back."""
+        for area in (self.memory, self.stacks, self.journal, self.returned, self.init_codes):
+            area.release()
+
+
+_U64: Final = struct.Struct("<Q")
+_I64: Final = struct.Struct("<q")
+_RUN: Final = layout(Run)
+_COUNTERS: Final = (
+    "given_up",
+    "refund",
+    "accounts_count",
+    "slots_count",
+    "journal_length",
+    "logs_length",
+    "logs_count",
+    "returned_size",
+    "init_codes_length",
+    "deployed_length",
+)
+
+
+def put(area: Area, struct_type: type[Struct], name: str, value: int, at: int = 0) -> None:
+    """Set one field; words little-endian. ``at`` is the record's place in the area."""
+    field = layout(struct_type)[name]
+    place = at + field.offset
+    area.view[place : place + field.type.size] = value.to_bytes(field.type.size, "little")
+
+
+def get(area: Area, struct_type: type[Struct], name: str, at: int = 0) -> int:
+    """One field as an unsigned number."""
+    field = layout(struct_type)[name]
+    place = at + field.offset
+    return int.from_bytes(area.view[place : place + field.type.size], "little")
+
+
+def get_signed(area: Area, struct_type: type[Struct], name: str) -> int:
+    """One field of 64 bits as a signed number."""
+    value: int = _I64.unpack_from(area.view, layout(struct_type)[name].offset)[0]
+    return value

@@ -1,0 +1,272 @@
+"""Between compiled code and the host: answers its questions, and writes its changes back when a message succeeds.
+
+Answers only read the host. Until ``write_back`` nothing has changed, so a message can always be given up.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import Final
+
+from node.evm.host import Host
+from node.evm.message import BlockEnvironment, TransactionEnvironment
+from node.evm.native.arena import Arena, get, get_signed, put
+from node.evm.native.codes import CodeCache
+from node.evm.native.compiler.types import layout, size_of
+from node.evm.native.runtime import records
+from node.evm.native.runtime.records import Account, Run, Slot
+from node.evm.spec import Spec
+from node.primitives.scalars import Address
+from node.types.receipts import Log
+
+CALLBACK: Final = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)
+EMPTY_HASH: Final = records.EMPTY_KECCAK.to_bytes(32, "big")
+RIPEMD160: Final = Address(bytes(19) + b"\x03")
+"""Its account stays touched when the touch is undone (EIP-161 as block 2,675,119 has it)."""
+_STATE: Final = struct.Struct("<32s32sQQQQQ")
+"""balance .. flags of an account."""
+_SLOT: Final = struct.Struct("<32s32sQ32sQ32sQQ")
+_ACCOUNT_BYTES: Final = size_of(Account)
+_SLOT_BYTES: Final = size_of(Slot)
+_BALANCE_AT: Final = layout(Account)["balance"].offset
+_CODE_AT: Final = layout(Account)["code"].offset
+_FLAGS_AT: Final = layout(Account)["flags"].offset
+_ANSWER_AT: Final = layout(Run)["answer"].offset
+_WARM_CREATED_DESTROYED: Final = records.WARM | records.CREATED | records.DESTROYED
+
+
+class Bridge:
+    """One arena's way to whatever host its running message has."""
+
+    def __init__(self, codes: CodeCache, seed: int) -> None:
+        self._callback = CALLBACK(self._answer)
+        self.arena = Arena(ctypes.cast(self._callback, ctypes.c_void_p).value or 0, seed)
+        self._codes = codes
+        self._kept: list[object] = []
+        self._addresses: list[Address] = []
+        self._loaded: list[tuple[bytes, int, int]] = []
+        self.interrupt: BaseException | None = None
+
+    def begin(self, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec) -> None:
+        """A new message: whom to ask from now on."""
+        self._host = host
+        self._block = block
+        self._precompiles = spec.precompiles
+        self._kept.clear()
+        self._addresses.clear()
+        self._loaded.clear()
+        self.interrupt = None
+        arena = self.arena
+        arena.begin()
+        words = (
+            int.from_bytes(tx.origin, "big"),
+            tx.gas_price,
+            int.from_bytes(block.coinbase, "big"),
+            block.timestamp,
+            block.number,
+            block.difficulty,
+            int.from_bytes(block.prev_randao, "big"),
+            block.gas_limit,
+            block.chain_id,
+            block.base_fee_per_gas,
+            block.blob_base_fee,
+        )
+        arena.surroundings.view[:] = b"".join([word.to_bytes(32, "little") for word in words])
+        hashes = b"".join(tx.blob_versioned_hashes)
+        if hashes:
+            self._kept.append(hashes)
+            put(arena.run, Run, "blob_hashes", address_of(hashes))
+        put(arena.run, Run, "blob_count", len(tx.blob_versioned_hashes))
+
+    def keep(self, thing: object) -> None:
+        """Let ``thing`` live until the next message."""
+        self._kept.append(thing)
+
+    # --- questions ---
+
+    def _answer(self, run: int, question: int, a: int, b: int) -> int:
+        try:
+            if question == records.ASK_SLOT:
+                return self._slot(a, b)
+            if question == records.ASK_ACCOUNT:
+                return self._account(a)
+            if question == records.ASK_CODE:
+                return self._code(a)
+            if question == records.ASK_PRECOMPILE:
+                return self._precompile(a, b)
+            number = int.from_bytes(self._block.block_hash(a), "big")
+            self.arena.run.view[_ANSWER_AT : _ANSWER_AT + 32] = number.to_bytes(32, "little")
+            return 0
+        except BaseException as error:
+            # no exception crosses compiled code; the plain machine meets it again, an interrupt is raised later
+            if not isinstance(error, Exception):
+                self.interrupt = error
+            put(self.arena.run, Run, "given_up", 1)
+            return -1
+
+    def _account(self, place: int) -> int:
+        view = self.arena.accounts.view
+        at = place - self.arena.accounts.address
+        address = Address(view[at : at + 20].tobytes()[::-1])
+        host = self._host
+        balance = host.balance(address).to_bytes(32, "little")
+        nonce = host.nonce(address)
+        code_hash = host.code_hash(address)
+        flags = 0
+        if host.account_exists(address):
+            flags |= records.EXISTS
+        if host.is_warm_address(address):
+            flags |= records.WARM
+        if address in self._precompiles:
+            flags |= records.PRECOMPILE
+        if host.is_created(address):
+            flags |= records.CREATED
+        if host.is_destroyed(address):
+            flags |= records.DESTROYED
+        if address == RIPEMD160:
+            flags |= records.TOUCH_SURVIVES
+        if nonce == 0 and code_hash == EMPTY_HASH and not host.can_create_at(address):
+            flags |= records.HAS_STORAGE
+        code = jumps = 0
+        if code_hash == EMPTY_HASH:
+            flags |= records.CODE_LOADED
+            code, _, jumps = self._codes.empty
+        _STATE.pack_into(view, at + _BALANCE_AT, balance, code_hash[::-1], nonce, code, 0, jumps, flags)
+        self._addresses.append(address)
+        self._loaded.append((balance, nonce, flags))
+        return 0
+
+    def _code(self, place: int) -> int:
+        at = place - self.arena.accounts.address
+        view = self.arena.accounts.view
+        address = Address(view[at : at + 20].tobytes()[::-1])
+        ready = self._codes.get(self._host.code(address))
+        self._kept.append(ready)
+        struct.pack_into("<QQQ", view, at + _CODE_AT, ready.address, ready.size, ready.jumps_address)
+        return 0
+
+    def _slot(self, place: int, account: int) -> int:
+        view = self.arena.slots.view
+        at = place - self.arena.slots.address
+        key, _, _, _, owner, _, _, position = _SLOT.unpack_from(view, at)
+        address = self._addresses[owner]
+        flags_at = account - self.arena.accounts.address + _FLAGS_AT
+        host = self._host
+        slot = int.from_bytes(key, "little")
+        warm = records.WARM if host.is_warm_slot(address, slot) else 0
+        created = view_u64(self.arena.accounts.view, flags_at) & records.CREATED
+        if created and not self._loaded[owner][2] & records.CREATED:
+            value = original = bytes(32)  # the account is new here, whatever the host has
+        else:
+            number = host.storage(address, slot)
+            value = number.to_bytes(32, "little")
+            before = host.original_storage(address, slot)
+            original = value if before == number else before.to_bytes(32, "little")
+        _SLOT.pack_into(view, at, key, value, warm, original, owner, value, warm, position)
+        return 0
+
+    def _precompile(self, place: int, data: int) -> int:
+        arena = self.arena
+        number = (place - arena.accounts.address) // _ACCOUNT_BYTES
+        precompile = self._precompiles[self._addresses[number]]
+        size = get(arena.run, Run, "returned_size")
+        text = ctypes.string_at(data, size) if size else b""
+        left = get_signed(arena.run, Run, "question_gas") - precompile.gas(text)
+        if left < 0:
+            return -1
+        output = precompile.run(text)
+        if output is None:
+            return -1
+        if len(output) > arena.returned.size:
+            put(arena.run, Run, "given_up", 1)
+            return -1
+        arena.returned.view[: len(output)] = output
+        put(arena.run, Run, "returned_size", len(output))
+        return left
+
+    # --- the result ---
+
+    def write_back(self) -> None:
+        """Do to the host what the message did here: accounts, code, slots, refund, logs."""
+        host = self._host
+        arena = self.arena
+        accounts = arena.accounts.view
+        for number, (old_balance, old_nonce, old_flags) in enumerate(self._loaded):
+            at = number * _ACCOUNT_BYTES + _BALANCE_AT
+            balance, _, nonce, code, code_size, _, flags = _STATE.unpack_from(accounts, at)
+            address = self._addresses[number]
+            fresh = flags & ~old_flags
+            if fresh & records.CREATED:
+                host.mark_created(address)
+            if balance != old_balance:
+                host.set_balance(address, int.from_bytes(balance, "little"))
+            if nonce != old_nonce:
+                host.set_nonce(address, nonce)
+            if flags & records.CODE_CHANGED:
+                host.set_code(address, ctypes.string_at(code, code_size))
+            if flags & records.TOUCHED:
+                if flags & records.EXISTS:
+                    host.touch(address)
+                else:
+                    self._touch_and_undo(address)
+            if fresh & records.WARM:
+                host.access_address(address)
+            if fresh & records.DESTROYED:
+                host.mark_destroyed(address)
+        count = get(arena.run, Run, "slots_count")
+        for key, value, flags, _, owner, loaded, loaded_flags, _ in _SLOT.iter_unpack(
+            arena.slots.view[: count * _SLOT_BYTES]
+        ):
+            if owner & records.TRANSIENT:
+                if value != loaded:
+                    address = self._addresses[owner ^ records.TRANSIENT]
+                    host.set_transient_storage(address, _number(key), _number(value))
+                continue
+            if value != loaded:
+                host.set_storage(self._addresses[owner], _number(key), _number(value))
+            if flags != loaded_flags:
+                host.access_slot(self._addresses[owner], _number(key))
+        refund = get_signed(arena.run, Run, "refund")
+        if refund:
+            host.add_refund(refund)
+        self._emit_logs()
+
+    def write_back_failure(self) -> None:
+        """All is undone but the one touch that survives."""
+        for number, (_, _, flags) in enumerate(self._loaded):
+            if flags & records.TOUCH_SURVIVES:
+                now = view_u64(self.arena.accounts.view, number * _ACCOUNT_BYTES + _FLAGS_AT)
+                if now & records.TOUCHED:
+                    self._touch_and_undo(self._addresses[number])
+
+    def _touch_and_undo(self, address: Address) -> None:
+        """What is left of a touch that survives: the account does not exist because of it."""
+        checkpoint = self._host.checkpoint()
+        self._host.touch(address)
+        self._host.rollback(checkpoint)
+
+    def _emit_logs(self) -> None:
+        view = self.arena.logs.view
+        at = 0
+        for _ in range(get(self.arena.run, Run, "logs_count")):
+            number, topics, size = struct.unpack_from("<QQQ", view, at)
+            at += 24
+            words = tuple(view[at + 32 * n : at + 32 * n + 32].tobytes() for n in range(topics))
+            at += 32 * topics
+            self._host.emit_log(Log(self._addresses[number], words, view[at : at + size].tobytes()))
+            at += (size + 7) & ~7
+
+
+def _number(word: bytes) -> int:
+    return int.from_bytes(word, "little")
+
+
+def view_u64(view: memoryview, at: int) -> int:
+    """Eight bytes as a number."""
+    return int.from_bytes(view[at : at + 8], "little")
+
+
+def address_of(data: bytes) -> int:
+    """Where the bytes lie; the caller keeps them alive."""
+    return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0

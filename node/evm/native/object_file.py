@@ -1,0 +1,127 @@
+"""The native machine's object file: compiled at the first use, kept in a cache that only its owner can write.
+
+Its name is a digest of all that it is made of: this package's sources, the compiler's version, the target. It begins
+with a digest of its content; a file that does not hold is compiled anew, and so is one that others could have written,
+for it is code that this process will run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from node.evm.native import llvm
+from node.evm.native.compiler.module import HANDLER_AT, compile_module
+from node.evm.native.interpreter import calls, catalogue
+from node.evm.native.runtime import keccak, world
+
+EXPORTS: Final[dict[str, Callable[..., Any]]] = {
+    "run_message": calls.run_message,
+    "find_jumps": world.find_jumps,
+    "keccak256": keccak.keccak256,
+}
+MAGIC: Final = b"evmesh native 1\n"
+DIGEST_BYTES: Final = 32
+CACHE_VARIABLE: Final = "EVMESH_CACHE_DIR"
+COMPILING: Final = "compiling the native EVM (once, some seconds)"
+
+
+class NativeUnavailable(Exception):
+    """Why there is no native machine here."""
+
+
+def build() -> bytes:
+    """Compile the machine: some two seconds of CPU."""
+    return llvm.compile_object(compile_module(EXPORTS, catalogue.handlers(), llvm.target_triple()))
+
+
+def key() -> str:
+    """What the object file is made of, as 64 hex digits."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    digest.update(f"{llvm.compiler_version()}, {llvm.target_triple()}, level {llvm.OPTIMISATION_LEVEL}".encode())
+    return digest.hexdigest()
+
+
+def cache_directory() -> Path:
+    """Where object files are kept: EVMESH_CACHE_DIR, else the user's cache."""
+    told = os.environ.get(CACHE_VARIABLE)
+    if told:
+        return Path(told) / "native"
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "evmesh" / "native"
+
+
+def is_ours_alone(path: Path) -> bool:
+    """Whether nobody but this user can have written there."""
+    if sys.platform == "win32":
+        return True
+    found = path.lstat()
+    return not stat.S_ISLNK(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+def read(path: Path) -> bytes | None:
+    """The object in a cached file; None where there is none that holds."""
+    try:
+        if not (is_ours_alone(path.parent) and is_ours_alone(path)):
+            return None
+        text = path.read_bytes()
+    except OSError:
+        return None
+    head = len(MAGIC) + DIGEST_BYTES
+    content = text[head:]
+    if text[: len(MAGIC)] != MAGIC or text[len(MAGIC) : head] != hashlib.sha256(content).digest():
+        return None
+    return content
+
+
+def write(path: Path, content: bytes) -> None:
+    """Keep an object, all of it or nothing. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not is_ours_alone(path.parent):
+        raise OSError(f"{path.parent} can be written by others")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".building-")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(MAGIC + hashlib.sha256(content).digest() + content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o700)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def obtain(say: Callable[[str], None], directory: Path | None = None) -> bytes:
+    """The object: from the cache, else compiled and kept there; a cache that cannot be written costs only time."""
+    path = (cache_directory() if directory is None else directory) / f"{key()}.o"
+    found = read(path)
+    if found is not None:
+        return found
+    say(COMPILING)
+    content = build()
+    with contextlib.suppress(OSError):
+        write(path, content)
+    return content
+
+
+def load(say: Callable[[str], None] = lambda line: None, directory: Path | None = None) -> llvm.LoadedObject:
+    """The machine in executable memory. Raises ``NativeUnavailable``: no llvmlite, or memory may not be executable."""
+    if not llvm.is_installed():
+        raise NativeUnavailable("llvmlite is not installed")
+    try:
+        return llvm.LoadedObject(obtain(say, directory), (*EXPORTS, HANDLER_AT))
+    except (OSError, RuntimeError, ImportError, MemoryError) as error:
+        raise NativeUnavailable(f"{type(error).__name__}: {error}") from error

@@ -1,0 +1,30 @@
+"""What the native machine makes of a case, and how often it really ran it."""
+
+from __future__ import annotations
+
+import functools
+
+from node.evm.native.machine import NativeMachine, load_machine
+from node.evm.native.object_file import NativeUnavailable
+from tests.differential import node_answers
+from tests.differential.cases import Answer, Case
+
+
+@functools.cache
+def machine() -> NativeMachine:
+    """One for the process. Raises NativeUnavailable."""
+    return load_machine()
+
+
+def available() -> str:
+    """Empty where there is a native machine."""
+    try:
+        machine()
+    except NativeUnavailable as error:
+        return str(error)
+    return ""
+
+
+def answer(case: Case) -> Answer:
+    """Like ``node_answers.answer``; every part must be the same, outputs and refusals, too."""
+    return node_answers.answer(case, machine())
