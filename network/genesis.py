@@ -159,5 +159,6 @@ def _consensus(manifest: Manifest, validators: Sequence[tuple[Address, int]]) ->
     return {
         "engine": manifest.consensus,
         **pace,
+        **({"dev": True} if manifest.dev else {}),
         "validators": [{"address": checksum_address(address), "weight": weight} for address, weight in validators],
     }

@@ -73,9 +73,16 @@ class _NodeFacts:
 class Judge:
     """Takes reports, raises InvariantViolated."""
 
-    def __init__(self, genesis_hash: bytes, known_transactions: Container[bytes] | None = None) -> None:
-        """``known_transactions``: a live collection of what was sent, or None where that cannot be known."""
+    def __init__(
+        self, genesis_hash: bytes, known_transactions: Container[bytes] | None = None, state_may_return: bool = False
+    ) -> None:
+        """``known_transactions``: a live collection of what was sent, or None where that cannot be known.
+
+        ``state_may_return``: users of a network for development set nonces and go back to earlier states, so that a
+        transaction may come twice.
+        """
         self._genesis_hash = genesis_hash
+        self._state_may_return = state_may_return
         self._known = known_transactions
         self._nodes: dict[str, _NodeFacts] = {}
         self._final: dict[int, tuple[BlockFacts, str]] = {}
@@ -125,7 +132,7 @@ class Judge:
             if gone is None or gone.block_hash != block.block_hash:
                 raise InvariantViolated(Invariant.LINKAGE, f"{node} removed {block}, which it did not have")
             for transaction in gone.transactions:
-                del facts.included_at[transaction]
+                facts.included_at.pop(transaction, None)
             for sender, nonce in reversed(gone.senders):
                 facts.next_nonce[sender] = nonce
             facts.head = block.number - 1
@@ -144,7 +151,7 @@ class Judge:
                 Invariant.LINKAGE, f"{node} put {block}, child of {block.parent_hash.hex()[:12]}, on {below.hex()[:12]}"
             )
         for transaction in block.transactions:
-            if transaction in facts.included_at:
+            if transaction in facts.included_at and not self._state_may_return:
                 raise InvariantViolated(
                     Invariant.VALIDITY,
                     f"{node} has {transaction.hex()[:12]} at {facts.included_at[transaction]} and again in {block}",
@@ -157,7 +164,7 @@ class Judge:
             facts.included_at[transaction] = block.number
         for sender, nonce in block.senders:
             # above what is expected is fine: a delegation may have used nonces (EIP-7702)
-            if nonce < facts.next_nonce.get(sender, 0):
+            if nonce < facts.next_nonce.get(sender, 0) and not self._state_may_return:
                 raise InvariantViolated(
                     Invariant.VALIDITY,
                     f"{node} has nonce {nonce} of 0x{sender.hex()} in {block}, after {facts.next_nonce[sender] - 1}",

@@ -8,6 +8,7 @@ slots_per_epoch = 2         # pos only
 consensus = "pos"           # or "bft" (final at once), or "instant" (one node); bft where block_time is below 1
 chain_id = 31337
 gas_limit = 30000000
+dev = false                 # state cheats (anvil_setBalance, evm_snapshot, impersonation); bft unless said otherwise
 host = "127.0.0.1"          # where JSON-RPC and peers listen
 port = 8545                 # node i: port + i; 0: free ports
 p2p_port = 30303            # node i: p2p_port + i; 0: free ports
@@ -78,6 +79,7 @@ class Manifest:
     consensus: str = "pos"
     chain_id: int = 31337
     gas_limit: int = 30_000_000
+    dev: bool = False
     host: str = "127.0.0.1"
     port: int = 8545
     p2p_port: int = 30303
@@ -113,9 +115,10 @@ class Manifest:
     def checked(self) -> Manifest:
         """Itself, where its parts fit together. Raises BadInput.
 
-        Blocks faster than a second are asked for without naming an engine: only bft makes them.
+        Where no engine is named, blocks faster than a second and a clock that can be moved ask for bft.
         """
-        if self.consensus == "pos" and self.block_time < POS_SLOT_MS_MIN and "consensus" not in self.given:
+        wants_bft = self.block_time < POS_SLOT_MS_MIN or self.dev
+        if self.consensus == "pos" and wants_bft and "consensus" not in self.given:
             return replace(self, consensus="bft").checked()
         names = self.node_names()
         for name in self.node:
@@ -279,6 +282,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "slots_per_epoch": _number(2, 64),
     "consensus": _choice(CONSENSUS),
     "chain_id": _number(1, 2**53 - 1),
+    "dev": _flag,
     "gas_limit": _number(5_000, 2**63 - 1),
     "host": _text,
     "port": _number(0, 65535),

@@ -129,6 +129,10 @@ def provision(
     entries = []
     for name in names:
         own = voters.get(name, [])
+        if manifest.dev:
+            _write_secret(
+                run.node_dir(name) / "dev.keys", "\n".join(one.private_key.hex() for one in funded_accounts(manifest))
+            )
         for index, voter in enumerate(own):
             _write_secret(run.node_dir(name) / _key_file(index), voter.private_key.hex())
         bootnodes = [
@@ -168,6 +172,7 @@ def provision(
         accounts=manifest.accounts,
         host=manifest.host,
         nodes=tuple(entries),
+        dev=manifest.dev,
     )
     run.write_network(network)
     return network
@@ -258,6 +263,7 @@ def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str]
         "[rpc]",
         f"host = {_string(place.http_host)}",
         f"port = {place.http_port}",
+        *(['dev_keys_file = "dev.keys"'] if manifest.dev else []),
         'cors_origins = ["*"]',
         *([f"allowed_hosts = {_list(place.allowed_hosts)}"] if place.allowed_hosts else []),
         "",

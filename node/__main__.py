@@ -20,7 +20,7 @@ from node.chain.genesis import Genesis, GenesisError
 from node.chain.store import CorruptDatabase
 from node.config import ConfigError, NodeConfig, load_config
 from node.datadir import ChainServer, DataDir, read_genesis
-from node.keys import KeyFileError, read_key, write_key
+from node.keys import KeyFileError, read_key, read_keys, write_key
 from node.node import VERSION, Node, WrapEngine
 from node.rpc.server import PortBusy, ServerConfig
 from node.runtime.runtime import Runtime, system_runtime
@@ -88,6 +88,8 @@ def run(config_path: Path, runtime: Runtime | None = None, wrap_engine: WrapEngi
         node_key = load_node_key(config, runtime)
         validator_file = config.consensus.validator_key_file
         validator_key = read_key(Path(validator_file)) if validator_file else None
+        dev_file = config.rpc.dev_keys_file
+        dev_keys = read_keys(Path(dev_file)) if dev_file else []
         more_keys = [read_key(Path(text)) for text in config.consensus.validator_key_files]
     except (ConfigError, GenesisError, KeyFileError) as error:
         return _refused(str(error), UNUSABLE)
@@ -96,7 +98,16 @@ def run(config_path: Path, runtime: Runtime | None = None, wrap_engine: WrapEngi
         database = LmdbDatabase(Path(config.node.data_dir) / "db")
         try:
             return Node(
-                config, genesis, runtime, database, log, node_key, validator_key, wrap_engine, more_keys=more_keys
+                config,
+                genesis,
+                runtime,
+                database,
+                log,
+                node_key,
+                validator_key,
+                wrap_engine,
+                more_keys=more_keys,
+                dev_keys=dev_keys,
             )
         except BaseException:
             database.close()

@@ -38,6 +38,9 @@ class P2PSettings:
 class RpcSettings:
     """The HTTP side."""
 
+    dev_keys_file: str = ""
+    """Keys of accounts that the node signs for, a line each; only on a chain for development."""
+
     host: str = "127.0.0.1"
     port: int = 8545
     cors_origins: tuple[str, ...] = ("*",)
@@ -186,6 +189,7 @@ def _checked(config: NodeConfig, origin: str, base: Path | None) -> NodeConfig:
     return replace(
         config,
         node=replace(config.node, data_dir=resolved(config.node.data_dir), genesis=resolved(config.node.genesis)),
+        rpc=replace(config.rpc, dev_keys_file=resolved(config.rpc.dev_keys_file)),
         p2p=replace(config.p2p, node_key_file=resolved(config.p2p.node_key_file)),
         consensus=replace(
             config.consensus,

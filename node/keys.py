@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Final
+
+KEYS_MAX: Final = 1024
 
 
 class KeyFileError(ValueError):
@@ -27,6 +30,18 @@ def read_key(path: Path) -> bytes:
     if len(key) != 32 or not any(key):
         raise KeyFileError(f"key file {path} must hold 32 bytes, not all zero")
     return key
+
+
+def read_keys(path: Path) -> list[bytes]:
+    """Several keys, a line each. Raises KeyFileError."""
+    try:
+        lines = path.read_text(encoding="ascii").split()
+        keys = [bytes.fromhex(line.removeprefix("0x")) for line in lines[:KEYS_MAX]]
+    except (OSError, ValueError):
+        raise KeyFileError(f"cannot read keys from {path}") from None
+    if any(len(key) != 32 or not any(key) for key in keys):
+        raise KeyFileError(f"key file {path} must hold 32 bytes in hex a line, not all zero")
+    return keys
 
 
 def write_key(path: Path, key: bytes) -> None:

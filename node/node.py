@@ -21,6 +21,7 @@ from node.consensus.engine import Engine
 from node.consensus.pos.rules import PosRules
 from node.consensus.validator_contract import VALIDATOR_CONTRACT, genesis_problem
 from node.consensus.validators import Validator, ValidatorSet
+from node.crypto.secp256k1 import address_of_private_key
 from node.evm.interpreter import Interpreter
 from node.p2p.identity import Identity
 from node.p2p.peer_set import P2PConfig
@@ -64,10 +65,12 @@ class Node:
         wrap_engine: WrapEngine = lambda engine: engine,
         listen_http: bool = True,
         more_keys: Sequence[bytes] = (),
+        dev_keys: Sequence[bytes] = (),
     ) -> None:
         """Raises ConfigError, WrongGenesis or CorruptDatabase; nothing is listening yet.
 
-        ``more_keys``: further validators that this node votes for (engine pos).
+        ``more_keys``: further validators that this node votes for (engine pos). ``dev_keys``: accounts that it signs
+        for, where the chain is one for development.
         """
         check_engine(config, genesis)
         keys = [key for key in (validator_key, *more_keys) if key is not None]
@@ -125,6 +128,7 @@ class Node:
                 version=VERSION,
                 health=self._health,
                 limits=RpcLimits(gas_cap=config.rpc.gas_cap),
+                dev_keys={address_of_private_key(key): key for key in dev_keys} if genesis.consensus.dev else {},
             ),
             ServerConfig(
                 host=config.rpc.host,

@@ -37,6 +37,7 @@ Examples:
 @click.option("--genesis", type=click.Path(path_type=Path), help="A geth genesis.json to start from.")
 @click.option("--consensus", envvar="EVMESH_CONSENSUS", help="pos (default), bft, or instant (one node).")
 @click.option("--slots-per-epoch", type=int, envvar="EVMESH_SLOTS_PER_EPOCH", help="Under pos (default 2).")
+@click.option("--dev", is_flag=True, envvar="EVMESH_DEV", help="State cheats: anvil_setBalance, evm_snapshot, ….")
 @click.option("--gas-limit", type=int, envvar="EVMESH_GAS_LIMIT", help="Gas of a block (default 30000000).")
 @click.option("--host", envvar="EVMESH_HOST", help="Address to listen on (default 127.0.0.1).")
 @click.option("--log-level", envvar="EVMESH_LOG_LEVEL", help="debug, info (default), warning or error.")
@@ -59,8 +60,11 @@ def up(manifest_file: Path | None, detach: bool, clean: bool, resume: bool, as_j
         # imported here: while this loads, the server loads the node's modules on another core
         from network.cli.start import up as start
 
+        # a flag that was not given says nothing; port 0 does
         given = {
-            key: list(value) if key == "fund" else value for key, value in flags.items() if value not in (None, ())
+            key: list(value) if key == "fund" else value
+            for key, value in flags.items()
+            if value is not None and value is not False and value != ()
         }
         start(server, manifest_file, given, detach, clean, resume, Output(as_json))
     finally:

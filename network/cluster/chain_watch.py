@@ -148,7 +148,7 @@ class ChainWatch:
 
     def _judge_for(self, client: NodeClient) -> Judge:
         if self._judge is None:
-            self._judge = Judge(_data(client.block(0)["hash"]))
+            self._judge = Judge(_data(client.block(0)["hash"]), state_may_return=self._run.network().dev)
         return self._judge
 
     def _joined_at(self, client: NodeClient, finalized: Mark) -> BlockFacts:

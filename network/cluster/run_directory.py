@@ -90,6 +90,8 @@ class NetworkFile:
     accounts: int
     host: str
     nodes: tuple[NodeEntry, ...]
+    dev: bool = False
+    """For development: its state may be written by orders, and return to what it was."""
     format: int = FORMAT
 
 

@@ -26,8 +26,8 @@ class Candidate:
     block: Block
     receipts: tuple[Receipt, ...]
     commit: CommitResult
-    changed: tuple[Address, ...]
-    """Every account that the block touched for good."""
+    changed: tuple[Address, ...] | None
+    """Every account that the block touched for good; None where it restored an earlier state."""
     operations: tuple[Operation, ...] = ()
     """What consensus wrote into the state ahead of the transactions."""
 

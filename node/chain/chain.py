@@ -28,7 +28,7 @@ from node.storage.database import Batch, Database
 from node.telemetry.logs import Log
 from node.trie.nodes import NodeSource
 from node.types.blocks import Block, Header
-from node.types.operations import Operation
+from node.types.operations import ORDERS, TIME_SLOT, Operation
 from node.types.receipts import Receipt
 from node.types.transactions import Transaction
 
@@ -160,6 +160,10 @@ class Chain:
     def view_at(self, header: Header) -> StateView:
         """The state after a block."""
         return self._views.view(header)
+
+    def seconds_ahead(self, header: Header) -> int:
+        """How far the chain's clock is ahead of the nodes' in the state after a block; 0 but on dev chains."""
+        return self.view_at(header).slot(ORDERS, TIME_SLOT) if self.genesis.consensus.dev else 0
 
     def nodes_at(self, header: Header) -> NodeSource:
         """Trie nodes as seen from a block, for proofs. One source serves all roots."""

@@ -23,6 +23,7 @@ from node.state.commit import CommitResult
 from node.state.genesis_state import GenesisAccount, state_from_alloc
 from node.types.blocks import Block, Header
 from node.types.receipts import EMPTY_BLOOM
+from node.types.transactions import UNSIGNED
 
 ENGINES: Final = ("instant", "bft", "pos")
 EXTRA_DATA_MAX: Final = 32
@@ -59,6 +60,8 @@ class ConsensusRules:
     """Engine pos: the length of a slot. Slot 0 begins at the genesis block's timestamp."""
     slots_per_epoch: int = 2
     validators: tuple[GenesisValidator, ...] = ()
+    dev: bool = False
+    """A chain for development: unsigned transactions may act as anybody and write any state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,8 @@ class Genesis:
         }
         if rules.engine == "pos":
             shared |= {"slotMs": rules.slot_ms, "slotsPerEpoch": rules.slots_per_epoch}
+        if rules.dev:
+            shared["dev"] = True
         return keccak256(json.dumps(shared, sort_keys=True).encode())
 
 
@@ -165,11 +170,12 @@ def genesis_from_json(document: object) -> Genesis:
     if len(extra_data) > EXTRA_DATA_MAX:
         raise GenesisError(f"extraData: {len(extra_data)} bytes, at most {EXTRA_DATA_MAX}")
     alloc = _object(root.get("alloc", {}), "alloc")
+    consensus = _consensus(config.get("evmesh", {}))
     genesis = Genesis(
         config=config,
-        schedule=schedule,
+        schedule=schedule.allowing(UNSIGNED) if consensus.dev else schedule,
         chain_id=chain_id,
-        consensus=_consensus(config.get("evmesh", {})),
+        consensus=consensus,
         alloc=dict(sorted(_account(address, entry) for address, entry in alloc.items())),
         timestamp=_number(root.get("timestamp", 0), "timestamp", U64_MAX),
         extra_data=extra_data,
@@ -198,7 +204,7 @@ def _consensus(value: object) -> ConsensusRules:
     engine = rules.get("engine", "bft")
     if engine not in ENGINES:
         raise GenesisError(f"config.evmesh.engine: {engine!r} is none of {', '.join(ENGINES)}")
-    known = {"engine", "validators"} | ({"slotMs", "slotsPerEpoch"} if engine == "pos" else {"blockTimeMs"})
+    known = {"engine", "validators", "dev"} | ({"slotMs", "slotsPerEpoch"} if engine == "pos" else {"blockTimeMs"})
     for key in rules:
         if key not in known:
             names = ", ".join(sorted(known))
@@ -225,8 +231,11 @@ def _consensus(value: object) -> ConsensusRules:
         if any(validator.address == address for validator in validators):
             raise GenesisError(f"{where}.address: 0x{address.hex()} stands here twice")
         validators.append(GenesisValidator(address, weight))
+    dev = rules.get("dev", False)
+    if not isinstance(dev, bool):
+        raise GenesisError("config.evmesh.dev: expected true or false")
     ordered = tuple(sorted(validators, key=lambda v: v.address))
-    return ConsensusRules(engine, numbers["blockTimeMs"], numbers["slotMs"], numbers["slotsPerEpoch"], ordered)
+    return ConsensusRules(engine, numbers["blockTimeMs"], numbers["slotMs"], numbers["slotsPerEpoch"], ordered, dev)
 
 
 def _account(key: str, value: object) -> tuple[Address, GenesisAccount]:

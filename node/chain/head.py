@@ -108,7 +108,9 @@ class Head:
                     self._store.stage_block(batch, block, candidate.receipts, candidate.operations)
                     if block.number > finalized.number:
                         self._store.stage_unfinalized(batch, block)
-                if changed is not None:
+                if candidate.changed is None:
+                    changed = None
+                elif changed is not None:
                     changed.update(dict.fromkeys(candidate.changed))
             self._store.stage_canonical(batch, block)
         for block_hash, seal in seals.items():

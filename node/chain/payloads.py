@@ -14,9 +14,10 @@ from node.chain.rules import ChainRules
 from node.chain.store import ChainStore
 from node.chain.views import Views
 from node.evm.machine import VirtualMachine
-from node.execution.block import apply_block
+from node.execution.block import BlockResult, apply_block
+from node.execution.block_run import RootAfter
 from node.execution.builder import BuiltBlock, PayloadAttributes, build_block
-from node.primitives.scalars import Hash32
+from node.primitives.scalars import Address, Hash32
 from node.runtime.runtime import Runtime
 from node.types.blocks import Block, Header
 from node.types.invalid import InvalidBlock, InvalidTransaction
@@ -95,8 +96,18 @@ class Payloads:
             self._views.nodes,
             self._rules,
             operations=operations,
+            root_after=self._root_after(parent),
         )
-        return Candidate(block, result.receipts, result.commit, tuple(result.diff.accounts), operations)
+        return Candidate(block, result.receipts, result.commit, _changed(result), operations)
+
+    def _root_after(self, parent: Header) -> RootAfter:
+        block_hash = self._views.block_hashes(parent)
+
+        def root_after(number: int) -> Hash32 | None:
+            header = self._views.header(block_hash(number)) if 0 <= number <= parent.number else None
+            return None if header is None else header.state_root
+
+        return root_after
 
     async def build(
         self, parent_hash: Hash32, attributes: PayloadAttributes, candidates: Sequence[Transaction], deadline_ms: int
@@ -107,7 +118,7 @@ class Payloads:
             raise UnknownParent(f"0x{parent_hash.hex()}")
         built = await self._runtime.workers.run(self._build, parent, attributes, candidates, deadline_ms)
         result = built.result
-        changed = tuple(result.diff.accounts)
+        changed = _changed(result)
         self._candidates.add(Candidate(built.block, result.receipts, result.commit, changed, attributes.operations))
         return built
 
@@ -126,4 +137,9 @@ class Payloads:
             self._views.block_hashes(parent),
             self._views.nodes,
             lambda: clock.monotonic_ms() < deadline_ms,
+            self._root_after(parent),
         )
+
+
+def _changed(result: BlockResult) -> tuple[Address, ...] | None:
+    return None if result.restored else tuple(result.diff.accounts)

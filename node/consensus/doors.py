@@ -79,6 +79,10 @@ class ChainDoor(Protocol):
         """The state after an executed or stored block."""
         ...
 
+    def seconds_ahead(self, header: Header) -> int:
+        """How far the chain's clock was set ahead of the nodes' in the state after a block (development only)."""
+        ...
+
     def next_spec(self, parent: Header, timestamp: int) -> Spec:
         """The rules of a child of ``parent``."""
         ...

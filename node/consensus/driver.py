@@ -186,6 +186,7 @@ class ConsensusDriver:
         self._timers: dict[TimerKey, asyncio.TimerHandle] = {}
         self._jobs: asyncio.Queue[Callable[[], Awaitable[Input]]] = asyncio.Queue()
         self._work_told = False
+        self._seconds_ahead = 0
         self._refusals = Refusals()
         if switch is not None:
             switch.gossip.subscribe(LARGE_TOPIC, self._judge_large)
@@ -201,6 +202,7 @@ class ConsensusDriver:
         records = journal.records if journal else ()
         is_new, damage = (journal.is_new, journal.damage) if journal else (True, "")
         chain = self._chain
+        self._follow_clock()
         blocks = tuple(chain.above_finalized())
         validators = self._set_after(chain.head)
         evidence = self._evidence.encoded if self._evidence else ()
@@ -234,7 +236,13 @@ class ConsensusDriver:
         self._wake.set()
 
     def _now(self) -> Moment:
-        return Moment(self._runtime.clock.monotonic_ms(), self._runtime.clock.now_ms())
+        clock = self._runtime.clock
+        return Moment(clock.monotonic_ms(), clock.now_ms() + 1000 * self._seconds_ahead)
+
+    def _follow_clock(self) -> None:
+        """On a chain for development users may set the time ahead; not where slots are bound to it."""
+        if self.engine.name != "pos":
+            self._seconds_ahead = self._chain.seconds_ahead(self._chain.head)
 
     async def _run_jobs(self) -> None:
         while True:
@@ -459,6 +467,7 @@ class ConsensusDriver:
         header = effect.block.header
         block_hash = effect.block.hash
         await self._chain.forkchoice_updated(block_hash, block_hash, block_hash, {block_hash: effect.seal})
+        self._follow_clock()
         if self._signer is not None:
             self._signer.decided(header.number)
         self._log.info(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from node.evm.machine import Tracer, VirtualMachine
 from node.evm.spec import Spec
-from node.execution.block_run import BlockHashes, BlockRun, Executed
+from node.execution.block_run import BlockHashes, BlockRun, Executed, RootAfter
 from node.execution.header import check_header
 from node.execution.ommers import Ancestry, check_ommers, ommers_hash, pay_rewards
 from node.primitives.rlp import encode_length
@@ -40,6 +40,8 @@ class BlockResult:
     requests: tuple[bytes, ...]
     diff: StateDiff
     commit: CommitResult
+    restored: bool = False
+    """An earlier state came back: ``diff`` does not say what changed."""
 
 
 def apply_block(
@@ -54,11 +56,12 @@ def apply_block(
     ancestry: Ancestry | None = None,
     tracer: Tracer | None = None,
     operations: Sequence[Operation] = (),
+    root_after: RootAfter | None = None,
 ) -> BlockResult:
     """Execute ``block`` on ``view``, the state after ``parent``. Raises InvalidBlock: the header's value and ours.
 
     ``ancestry`` is asked only for a mined block that names ommers; ``tracer`` watches the transactions;
-    ``operations`` are what consensus orders ahead of them.
+    ``operations`` are what consensus orders ahead of them; ``root_after`` is asked where one restores a state.
     """
     header = block.header
     check_header(header, parent, spec)
@@ -67,7 +70,8 @@ def apply_block(
         assert ancestry is not None, "chains with mined blocks say where ancestors are"
         check_ommers(block, ancestry)
     journal = JournaledState(view)
-    run = BlockRun(header, journal, spec, vm, chain_id, block_hash, state_root=lambda: root_now(journal, view, nodes))
+    more = {} if root_after is None else {"root_after": root_after}
+    run = BlockRun(header, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), **more)
     run.start(operations)
     for index, tx in enumerate(block.transactions):
         try:
@@ -86,10 +90,17 @@ def apply_block(
     # Before the commit: the cheap comparisons spare the tries where the block lies.
     check_executed(header, executed)
     diff = journal.diff()
-    committed = commit(view.root, diff, nodes)
+    committed = block_commit(run, view, diff, nodes)
     if header.state_root != committed.root:
         raise InvalidBlock(BlockReason.INVALID_STATE_ROOT, header=header.state_root, ours=committed.root)
-    return block_result(executed, diff, committed)
+    return block_result(executed, diff, committed, run.restored is not None)
+
+
+def block_commit(run: BlockRun, view: StateView, diff: StateDiff, nodes: NodeSource) -> CommitResult:
+    """The state that the block leaves: what it changed, or the earlier one that it restored."""
+    if run.restored is not None:
+        return CommitResult(run.restored, {}, {})
+    return commit(view.root, diff, nodes)
 
 
 def root_now(journal: JournaledState, view: StateView, nodes: NodeSource) -> Hash32:
@@ -97,7 +108,7 @@ def root_now(journal: JournaledState, view: StateView, nodes: NodeSource) -> Has
     return commit(view.root, journal.diff(), nodes).root
 
 
-def block_result(executed: Executed, diff: StateDiff, committed: CommitResult) -> BlockResult:
+def block_result(executed: Executed, diff: StateDiff, committed: CommitResult, restored: bool) -> BlockResult:
     """The parts of a finished execution as one value."""
     return BlockResult(
         receipts=executed.receipts,
@@ -107,6 +118,7 @@ def block_result(executed: Executed, diff: StateDiff, committed: CommitResult) -
         requests=executed.requests,
         diff=diff,
         commit=committed,
+        restored=restored,
     )
 
 

@@ -22,16 +22,23 @@ from node.execution.system_calls import (
     start_of_block,
 )
 from node.execution.transaction import TransactionResult, apply_transaction
-from node.execution.validity import check_transaction
+from node.execution.validity import check_transaction, orders_of
 from node.primitives.scalars import Address, Hash32
 from node.state.journal import JournaledState
 from node.types.blocks import Header, Withdrawal
-from node.types.operations import Operation
+from node.types.invalid import InvalidTransaction, TransactionReason
+from node.types.operations import ORDERS, Operation, RestoreState, SetNonce
 from node.types.receipts import Log, Receipt, bloom_union, logs_bloom
-from node.types.transactions import Transaction
+from node.types.transactions import UNSIGNED, Transaction
 
 BlockHashes = Callable[[int], Hash32]
 """The hash of an ancestor by number; asked only for the 256 numbers before the block's."""
+RootAfter = Callable[[int], Hash32 | None]
+"""The state root after an ancestor by number; None where that is not known."""
+
+
+def _nowhere(number: int) -> None:
+    """Where no state can be restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +83,12 @@ class BlockRun:
         chain_id: int,
         block_hash: BlockHashes,
         state_root: Callable[[], Hash32] | None = None,
+        root_after: RootAfter = _nowhere,
     ) -> None:
-        """``state_root``: the root at this moment, for receipts before EIP-658; without it they hold a status."""
+        """``state_root``: the root at this moment, for receipts before EIP-658; without it they hold a status.
+
+        ``root_after``: the state root after an ancestor, for chains that may go back to it.
+        """
         self._header = header
         self._journal = journal
         self._spec = spec
@@ -88,11 +99,16 @@ class BlockRun:
         self._senders: list[Address] = []
         self._gas_used = 0
         self._blob_gas_used = 0
+        self._root_after = root_after
+        self.restored: Hash32 | None = None
+        """The root that the block ends with, whatever was executed, where a transaction ordered that."""
         self._blob_gas_max = 0 if spec.blobs is None else spec.blobs.max * GAS_PER_BLOB
 
     @property
     def gas_left(self) -> int:
-        """Gas that further transactions may ask for."""
+        """Gas that further transactions may ask for. None after a transaction that restores an earlier state."""
+        if self.restored is not None:
+            return 0
         return self._header.gas_limit - self._gas_used
 
     def start(self, operations: Sequence[Operation] = ()) -> None:
@@ -121,6 +137,8 @@ class BlockRun:
             gas_available=self.gas_left,
             blob_gas_available=self._blob_gas_max - self._blob_gas_used,
         )
+        if tx.type == UNSIGNED and tx.to == ORDERS:
+            self._order(tx)
         result = apply_transaction(checked, self._journal, environment, self._spec, self._vm, tracer)
         self._gas_used += result.gas_used
         self._blob_gas_used += checked.blob_gas
@@ -135,6 +153,18 @@ class BlockRun:
             )
         )
         return result
+
+    def _order(self, tx: Transaction) -> None:
+        """Carry out what an unsigned transaction orders. Raises InvalidTransaction before anything has changed."""
+        orders = orders_of(tx)
+        last = orders[-1] if orders else None
+        if isinstance(last, RestoreState):
+            root = self._root_after(last.number) if last.number < self._header.number else None
+            if root is None:
+                raise InvalidTransaction(TransactionReason.RLP_INVALID, problem=f"no ancestor {last.number} to restore")
+            self.restored = root
+        # an account without nonce, balance and code is empty and would lose its storage (EIP-161)
+        apply_operations((SetNonce(ORDERS, 1), *orders), self._journal)
 
     def finish(self, withdrawals: Sequence[Withdrawal] | None) -> Executed:
         """Withdrawals, then requests. Raises InvalidBlock where the requests cannot be had."""

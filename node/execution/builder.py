@@ -13,6 +13,7 @@ from node.evm.machine import VirtualMachine
 from node.evm.spec import Spec
 from node.execution.block import (
     BlockResult,
+    block_commit,
     block_result,
     block_size,
     item_size,
@@ -21,12 +22,11 @@ from node.execution.block import (
     root_of_withdrawals,
     transactions_root,
 )
-from node.execution.block_run import BlockHashes, BlockRun
+from node.execution.block_run import BlockHashes, BlockRun, RootAfter
 from node.execution.difficulty import next_difficulty
 from node.execution.header import next_header_fields
 from node.execution.ommers import pay_rewards
 from node.primitives.scalars import ZERO_HASH, Address, Hash32
-from node.state.commit import commit
 from node.state.journal import JournaledState
 from node.state.view import StateView
 from node.trie.nodes import NodeSource
@@ -75,6 +75,7 @@ def build_block(
     block_hash: BlockHashes,
     nodes: NodeSource,
     time_check: Callable[[], bool] = lambda: True,
+    root_after: RootAfter | None = None,
 ) -> BuiltBlock:
     """A block on ``parent`` (whose state is ``view``) out of ``candidates``, in their order.
 
@@ -84,7 +85,8 @@ def build_block(
     assert attributes.timestamp > parent.timestamp, "the consensus gives later blocks later times"
     draft = _draft(parent, attributes, spec)
     journal = JournaledState(view)
-    run = BlockRun(draft, journal, spec, vm, chain_id, block_hash, state_root=lambda: root_now(journal, view, nodes))
+    more = {} if root_after is None else {"root_after": root_after}
+    run = BlockRun(draft, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), **more)
     run.start(attributes.operations)
     withdrawals = attributes.withdrawals if spec.header_items >= 17 else None
     included, skipped = _fill(run, candidates, spec, time_check, _room(draft, withdrawals, spec))
@@ -93,7 +95,7 @@ def build_block(
     if spec.block_reward:
         pay_rewards(journal, draft.coinbase, spec.block_reward, (), spec)
     diff = journal.diff()
-    committed = commit(view.root, diff, nodes)
+    committed = block_commit(run, view, diff, nodes)
     body = Block(header=draft, transactions=tuple(included), withdrawals=withdrawals)
     header = replace(
         draft,
@@ -108,7 +110,9 @@ def build_block(
         _hash=[],
     )
     block = replace(body, header=header)
-    return BuiltBlock(block=block, result=block_result(executed, diff, committed), skipped=skipped)
+    return BuiltBlock(
+        block=block, result=block_result(executed, diff, committed, run.restored is not None), skipped=skipped
+    )
 
 
 def _draft(parent: Header, attributes: PayloadAttributes, spec: Spec) -> Header:

@@ -21,7 +21,7 @@ from node.primitives.scalars import GWEI, Address, Hash32
 from node.state.journal import JournaledState
 from node.types.blocks import Withdrawal
 from node.types.invalid import BlockReason, InvalidBlock
-from node.types.operations import Operation, SetBalance, SetCode, SetNonce, SetStorage
+from node.types.operations import Operation, RestoreState, SetBalance, SetCode, SetNonce, SetStorage
 from node.types.receipts import Log
 
 SYSTEM_ADDRESS: Final = Address(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
@@ -90,6 +90,8 @@ def apply_operations(operations: Sequence[Operation], journal: JournaledState) -
             case SetCode(address, code):
                 journal.touch(address)
                 journal.set_code(address, code)
+            case RestoreState():
+                pass  # block_run.py: it concerns the block, not the journal
     journal.end_transaction()
 
 

@@ -17,7 +17,8 @@ from node.evm.spec import GAS_PER_BLOB, BlobRules, Spec
 from node.execution.intrinsic import intrinsic_gas
 from node.primitives.scalars import U64_MAX, Address
 from node.types.invalid import InvalidTransaction, TransactionReason
-from node.types.transactions import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY, SET_CODE, Transaction
+from node.types.operations import ORDERS, MalformedOperations, Operation, RestoreState, decode_operations
+from node.types.transactions import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY, SET_CODE, UNSIGNED, Transaction
 
 VERSIONED_HASH_VERSION_KZG: Final = 1
 """First byte of a blob's versioned hash (EIP-4844)."""
@@ -108,12 +109,25 @@ def check_static(tx: Transaction, spec: Spec, chain_id: int, gas_limit: int) -> 
     if tx.type == BLOB:
         assert spec.blobs is not None, "a fork with blob transactions has blob rules"
         blob_gas = _check_blobs(tx, spec.blobs)
+    elif tx.type == UNSIGNED and tx.to == ORDERS:
+        orders_of(tx)
     elif tx.type == SET_CODE:
         if tx.to is None:
             raise InvalidTransaction(TransactionReason.TYPE_4_TX_CONTRACT_CREATION, sender=sender)
         if not tx.authorization_list:
             raise InvalidTransaction(TransactionReason.TYPE_4_EMPTY_AUTHORIZATION_LIST, sender=sender)
     return StaticCheck(sender=sender, intrinsic_gas=intrinsic, floor_gas=floor, blob_gas=blob_gas)
+
+
+def orders_of(tx: Transaction) -> tuple[Operation, ...]:
+    """The state writes of an unsigned transaction. Raises InvalidTransaction."""
+    try:
+        orders = decode_operations(tx.data)
+    except MalformedOperations as error:
+        raise InvalidTransaction(TransactionReason.RLP_INVALID, problem=str(error)) from error
+    if any(isinstance(order, RestoreState) for order in orders[:-1]):
+        raise InvalidTransaction(TransactionReason.RLP_INVALID, problem="a restored state must be the last order")
+    return orders
 
 
 def _check_blobs(tx: Transaction, rules: BlobRules) -> int:
@@ -148,7 +162,7 @@ def check_transaction(
     """Whether ``tx`` can be the next transaction of a block. Gas in units, fees in wei. Raises InvalidTransaction."""
     static = check_static(tx, spec, chain_id, gas_available)
     sender = static.sender
-    if tx.max_fee_per_gas < base_fee:
+    if tx.max_fee_per_gas < base_fee and tx.type != UNSIGNED:
         raise InvalidTransaction(
             TransactionReason.INSUFFICIENT_MAX_FEE_PER_GAS,
             sender=sender,
@@ -173,7 +187,8 @@ def check_transaction(
     if tx.nonce != nonce:
         raise nonce_mismatch(sender, tx.nonce, nonce)
     check_funds(sender, accounts.balance(sender), maximum_cost(tx))
-    check_sender_code(sender, accounts.code(sender), spec)
+    if tx.type != UNSIGNED:
+        check_sender_code(sender, accounts.code(sender), spec)
     return CheckedTransaction(
         tx=tx,
         sender=sender,

@@ -158,6 +158,18 @@ class ForkSchedule:
             activations.append(Activation(timestamp, key, _with_deposits(spec, deposits)))
         return cls(blocks, tuple(activations), overrides, deposits, terminal)
 
+    def allowing(self, transaction_type: int) -> ForkSchedule:
+        """The same forks, each of them taking one more type of transaction."""
+
+        def wider(spec: Spec) -> Spec:
+            return spec.evolve(transaction_types=(*spec.transaction_types, transaction_type))
+
+        return replace(
+            self,
+            blocks=tuple(replace(one, spec=wider(one.spec)) for one in self.blocks),
+            activations=tuple(replace(one, spec=wider(one.spec)) for one in self.activations),
+        )
+
     @property
     def starts_merged(self) -> bool:
         """No block of this chain was mined: Paris, or a later fork, rules from the genesis block on."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from node.rpc.backend import Backend
 from node.rpc.block_lookup import BlockLookup
+from node.rpc.dev_desk import DevDesk
 from node.rpc.fee_oracle import FeeOracle
 from node.rpc.filters import Filters
 from node.rpc.log_search import LogSearch
@@ -23,6 +24,7 @@ class Api:
     """For replays, which may take longer than calls."""
     blocks: BlockLookup
     pending: PendingBlocks
+    dev: DevDesk
     fees: FeeOracle
     log_search: LogSearch
     filters: Filters
@@ -46,6 +48,7 @@ def make_api(backend: Backend) -> Api:
         trace_lane=WorkLane(runtime.workers, runtime.clock, limits.trace_time_ms, limits.traces_queued_max),
         blocks=blocks,
         pending=pending,
+        dev=DevDesk(chain, backend.pool, backend.name, backend.dev_keys),
         fees=FeeOracle(chain),
         log_search=LogSearch(chain, blocks, lane, limits),
         filters=Filters(chain, backend.pool, runtime, lane, limits),

@@ -305,6 +305,8 @@ class Backend:
     name: str
     version: str
     health: Callable[[], str | None] = lambda: None
+    dev_keys: Mapping[Address, bytes] = field(default_factory=dict, repr=False)
+    """Private keys of accounts that the node signs for, on a chain for development."""
     limits: RpcLimits = field(default_factory=RpcLimits)
 
 

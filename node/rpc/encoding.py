@@ -16,7 +16,16 @@ from node.primitives.hexadecimal import to_data, to_quantity
 from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Block, Header, Withdrawal
 from node.types.receipts import Log, Receipt
-from node.types.transactions import BLOB, FEE_MARKET, LEGACY, SET_CODE, AccessListEntry, Authorization, Transaction
+from node.types.transactions import (
+    BLOB,
+    FEE_MARKET,
+    LEGACY,
+    SET_CODE,
+    UNSIGNED,
+    AccessListEntry,
+    Authorization,
+    Transaction,
+)
 
 Json = dict[str, Any]
 
@@ -162,9 +171,11 @@ def _transaction(tx: Transaction, gas_price: int) -> Json:
         told["authorizationList"] = [authorization(item) for item in tx.authorization_list]
     if tx.chain_id is not None:
         told["chainId"] = to_quantity(tx.chain_id)
-    told["v"] = to_quantity(tx.v)
-    told["r"] = to_quantity(tx.r)
-    told["s"] = to_quantity(tx.s)
+    if tx.type == UNSIGNED:
+        # what clients can read: they know no such type, and no transaction without a signature
+        told |= {"type": to_quantity(FEE_MARKET), "v": "0x0", "r": "0x1", "s": "0x1"}
+    else:
+        told |= {"v": to_quantity(tx.v), "r": to_quantity(tx.r), "s": to_quantity(tx.s)}
     if tx.type != LEGACY:
         told["accessList"] = access_list(tx.access_list)
         told["yParity"] = to_quantity(tx.y_parity)
@@ -232,7 +243,7 @@ def receipt(
         "to": optional_data(tx.to),
         "transactionHash": to_data(tx.hash),
         "transactionIndex": to_quantity(index),
-        "type": to_quantity(value.type),
+        "type": to_quantity(FEE_MARKET if value.type == UNSIGNED else value.type),
     }
     if isinstance(value.status_or_root, bytes):
         told["root"] = to_data(value.status_or_root)

@@ -22,9 +22,17 @@ method = METHODS.method
 Json = dict[str, Any]
 
 
-@method("eth_fillTransaction")
-async def fill_transaction(api: Api, request: CallRequest) -> Json:
-    """The transaction with everything that was missing, unsigned: ``raw`` as it would be signed, ``tx`` as JSON."""
+async def gas_needed(api: Api, request: CallRequest) -> int:
+    """A gas limit with which the transaction succeeds after what waits in the pool. Raises RpcError."""
+    first = api.pending.prepare([Tag.PENDING])
+    if first is not None:
+        await first
+    gas: int = await api.lane.run(run_in_words, estimate_gas, request, surroundings(api, Tag.PENDING))
+    return gas
+
+
+async def filled_transaction(api: Api, request: CallRequest) -> Transaction:
+    """The transaction with everything that was missing, unsigned. Raises RpcError."""
     if request.to is None and not request.data:
         raise invalid_params("contract creation without any data provided")
     fees, chain = api.fees, api.backend.chain
@@ -47,12 +55,15 @@ async def fill_transaction(api: Api, request: CallRequest) -> Json:
     if request.blob_versioned_hashes and request.max_fee_per_blob_gas is None:
         filled = replace(filled, max_fee_per_blob_gas=2 * fees.next_blob_base_fee(chain.head))
     if request.gas is None:
-        first = api.pending.prepare([Tag.PENDING])
-        if first is not None:
-            await first
-        on = surroundings(api, Tag.PENDING)
-        filled = replace(filled, gas=await api.lane.run(run_in_words, estimate_gas, filled, on))
-    tx = _transaction(filled, chain.chain_id)
+        filled = replace(filled, gas=await gas_needed(api, filled))
+    return _transaction(filled, chain.chain_id)
+
+
+@method("eth_fillTransaction")
+async def fill_transaction(api: Api, request: CallRequest) -> Json:
+    """The transaction with everything that was missing, unsigned: ``raw`` as it would be signed, ``tx`` as JSON."""
+    tx = await filled_transaction(api, request)
+    next_fee = api.fees.next_base_fee(api.backend.chain.head)
     told = encoding.pending_transaction(tx)
     for name in ("blockHash", "blockNumber", "blockTimestamp", "transactionIndex", "from"):
         del told[name]

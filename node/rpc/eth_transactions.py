@@ -168,9 +168,3 @@ async def get_transaction_receipt(api: Api, transaction_hash: Hash32) -> Json | 
     header = api.backend.chain.header_by_hash(location[0])
     encoded = None if header is None else await api.blocks.receipts(header)
     return None if encoded is None else encoded.receipts[location[1]]
-
-
-@method("eth_accounts")
-def accounts(api: Api) -> list[str]:
-    """None: this node holds no account keys."""
-    return []

@@ -12,6 +12,7 @@ from node.execution.fees import base_fee, blob_base_fee, block_blob_base_fee, ex
 from node.primitives.scalars import Hash32
 from node.rpc.backend import ChainReads
 from node.types.blocks import Block, Header
+from node.types.transactions import UNSIGNED
 
 SAMPLED_BLOCKS: Final = 20
 SAMPLED_TIPS_PER_BLOCK: Final = 3
@@ -95,7 +96,8 @@ class FeeOracle:
         tips: list[tuple[int, int]] = []
         before = 0
         for tx, receipt in zip(block.transactions, receipts, strict=True):
-            tips.append((tx.effective_gas_price(fee) - fee, receipt.cumulative_gas_used - before))
+            if tx.type != UNSIGNED:  # pays nothing, so its price says nothing
+                tips.append((tx.effective_gas_price(fee) - fee, receipt.cumulative_gas_used - before))
             before = receipt.cumulative_gas_used
         return BlockFees(tuple(sorted(tips)))
 

@@ -120,4 +120,6 @@ class PendingBlocks:
             )
         except InvalidBlock:
             return None  # no block can follow here at all: the head's state is all there is
+        if built.result.restored:
+            return None
         return PendingBlock(head.hash, revision, built.block, OverlayView(view, built.result.diff))

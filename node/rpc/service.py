@@ -9,6 +9,8 @@ from typing import Any, Final
 from node.rpc import (
     consensus,
     debug,
+    dev_accounts,
+    dev_state,
     devnet,
     eth_blocks,
     eth_calls,
@@ -45,6 +47,8 @@ TABLES: Final = (
     testing.METHODS,
     txpool.METHODS,
     consensus.METHODS,
+    dev_accounts.METHODS,
+    dev_state.METHODS,
     devnet.METHODS,
     debug.METHODS,
 )

@@ -129,7 +129,7 @@ def _told(built: BuiltBlock) -> Json:
     for tx, receipt in zip(block.transactions, built.result.receipts, strict=True):
         used = receipt.cumulative_gas_used - used_before
         used_before = receipt.cumulative_gas_used
-        value += used * (tx.effective_gas_price(base_fee) - base_fee)
+        value += used * max(0, tx.effective_gas_price(base_fee) - base_fee)
     payload: Json = {
         "parentHash": to_data(header.parent_hash),
         "feeRecipient": to_data(header.coinbase),

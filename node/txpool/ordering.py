@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from node.txpool.account_queue import PooledTransaction
-from node.types.transactions import BLOB, Transaction
+from node.types.transactions import BLOB, UNSIGNED, Transaction
 
 
 def best_first(
@@ -33,9 +33,13 @@ def best_first(
 
 
 def _pays(tx: Transaction, base_fee: int, blob_base_fee: int) -> bool:
+    if tx.type == UNSIGNED:
+        return True
     return tx.max_fee_per_gas >= base_fee and (tx.type != BLOB or tx.max_fee_per_blob_gas >= blob_base_fee)
 
 
 def _rank(entry: PooledTransaction, base_fee: int) -> tuple[int, int]:
     tx = entry.tx
+    if tx.type == UNSIGNED:
+        return -1, entry.arrival  # ahead of all that pay nothing on top; it pays nothing at all
     return base_fee - tx.effective_gas_price(base_fee), entry.arrival

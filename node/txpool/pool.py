@@ -21,7 +21,7 @@ from node.txpool.rejection import PoolCode, PoolRejected, rejected_by_rules
 from node.txpool.replacement import EvictionKey, EvictionOrder, eviction_key, may_replace
 from node.types.blobs import Sidecar
 from node.types.invalid import InvalidTransaction
-from node.types.transactions import BLOB, Transaction
+from node.types.transactions import BLOB, UNSIGNED, Transaction
 
 RECENT_BYTES_MAX: Final = 8 * 2**20
 """Blobs of transactions that were included lately: a reorganisation may bring these back."""
@@ -209,7 +209,8 @@ class TxPool:
         if account.code_hash != EMPTY_KECCAK:
             code = self._view.code(account.code_hash)
             try:
-                check_sender_code(address, code, self._spec)
+                if UNSIGNED not in self._spec.transaction_types:  # else anybody may be acted for
+                    check_sender_code(address, code, self._spec)
             except InvalidTransaction as refusal:
                 raise rejected_by_rules(refusal) from refusal
             delegated = delegation_target(code) is not None
@@ -310,8 +311,10 @@ class TxPool:
         names the accounts that may differ from the last head's; by default every sender's account is read again.
         """
         included_senders: dict[Address, None] = {}
+        included_hashes: list[Hash32] = []
         for tx in included:
             included_senders[tx.sender] = None
+            included_hashes.append(tx.hash)
             self._keep_recent(tx)
         other_rules = self._spec is not spec
         lower_limit = next_block.gas_limit < self._next.gas_limit
@@ -323,6 +326,11 @@ class TxPool:
         for address in list(self._queues) if changed is None else [*included_senders, *dict.fromkeys(changed)]:
             if address in self._queues:
                 self._follow(address)
+        for tx_hash in included_hashes:
+            # nonces have let go of it, unless the block restored an earlier state
+            entry = self._by_hash.get(tx_hash)
+            if entry is not None:
+                self._drop(entry)
         if other_rules or lower_limit:
             self._recheck(spec, all_rules=other_rules)
         self._expire()

@@ -1,7 +1,8 @@
-"""State writes that consensus orders into a block, ahead of its transactions; every node applies the same list.
+"""State writes that are ordered into a block; every node applies the same list.
 
-They follow from the block's consensus body (a conviction sets a validator's weight to 0), which the header commits
-to by ``parentBeaconBlockRoot``. They cost no gas and leave no receipt.
+Consensus puts them ahead of the transactions: they follow from the block's consensus body (a conviction sets a
+validator's weight to 0), which the header commits to by ``parentBeaconBlockRoot``. They cost no gas and leave no
+receipt. On a chain for development an unsigned transaction to ORDERS carries them in its data.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from node.primitives.scalars import Address
 OPERATIONS_MAX: Final = 256
 """In one block."""
 CODE_BYTES_MAX: Final = 24_576
+ORDERS: Final = Address(b"\x00" * 17 + b"\x0d\xe7\x5e")
+"""Where an unsigned transaction sends state writes to."""
+TIME_SLOT: Final = 0
+"""Storage slot of ORDERS: seconds that the chain's clock is ahead of the nodes'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,14 @@ class SetCode:
     code: bytes
 
 
-Operation: TypeAlias = SetStorage | SetBalance | SetNonce | SetCode
+@dataclass(frozen=True, slots=True)
+class RestoreState:
+    """The state after the block becomes that of the ancestor ``number``. Only in a transaction, as its last order."""
+
+    number: int
+
+
+Operation: TypeAlias = SetStorage | SetBalance | SetNonce | SetCode | RestoreState
 
 
 class MalformedOperations(ValueError):
@@ -84,13 +96,17 @@ def _fields(operation: Operation) -> list[bytes]:
             return [b"\x03", address, int_to_bytes(nonce)]
         case SetCode(address, code):
             return [b"\x04", address, code]
+        case RestoreState(number):
+            return [b"\x05", int_to_bytes(number)]
 
 
 def _operation(item: Item, where: str) -> Operation:
     fields = as_list(item, where)
-    if len(fields) < 3:
+    if len(fields) < 2:
         raise MalformedOperations(f"{where}: {len(fields)} items")
     kind = as_int(fields[0], f"{where}.kind", 8)
+    if kind == 5 and len(fields) == 2:
+        return RestoreState(as_int(fields[1], f"{where}.number", 64))
     address = Address(as_bytes(fields[1], f"{where}.address", 20))
     if len(fields) != (4 if kind == 1 else 3):
         raise MalformedOperations(f"{where}: {len(fields)} items")

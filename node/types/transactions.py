@@ -7,6 +7,7 @@
 | 2 | fee market | 1559 |
 | 3 | blob | 4844 |
 | 4 | set code | 7702 |
+| 0x7e | unsigned: names its sender, costs nothing; chains for development only | none |
 
 One class for all: a field that a type does not have holds its neutral value (``gas_price`` of a legacy
 transaction stands in both fee fields), so that fees and validity need no case distinction.
@@ -28,6 +29,8 @@ ACCESS_LIST: Final = 1
 FEE_MARKET: Final = 2
 BLOB: Final = 3
 SET_CODE: Final = 4
+UNSIGNED: Final = 0x7E
+"""0x7e ‖ rlp([chain_id, nonce, gas_limit, from, to, value, data]). Whoever reaches such a chain may act as anybody."""
 
 SET_CODE_MAGIC: Final = b"\x05"
 """Domain byte of an authorization's signing hash (EIP-7702)."""
@@ -93,6 +96,8 @@ class Transaction:
     max_fee_per_blob_gas: int = 0
     blob_versioned_hashes: tuple[bytes, ...] = ()
     authorization_list: tuple[Authorization, ...] = ()
+    origin: Address | None = None
+    """The sender that an unsigned transaction names."""
     y_parity: int = 0
     r: int = 0
     s: int = 0
@@ -118,7 +123,9 @@ class Transaction:
 
     def encode(self) -> bytes:
         """The canonical form: what is hashed, gossiped, and (for type 0) stands in a block's list as such."""
-        if not self._raw:
+        if not self._raw and self.type == UNSIGNED:
+            self._raw.append(_encode_unsigned(self))
+        elif not self._raw:
             tail = [rlp.encode_int(value) for value in (self.v, self.r, self.s)]
             self._raw.append(_with_type(self.type, rlp.encode_list(_unsigned_fields(self) + tail)))
         return self._raw[0]
@@ -140,7 +147,9 @@ class Transaction:
     @property
     def sender(self) -> Address:
         """Who signed it. Recovered once. Raises InvalidTransaction. A high s is the fork's affair (EIP-2)."""
-        if not self._sender:
+        if not self._sender and self.origin is not None:
+            self._sender.append(self.origin)
+        elif not self._sender:
             if not (0 < self.r < secp256k1.ORDER and 0 < self.s < secp256k1.ORDER):
                 raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s)
             try:
@@ -164,6 +173,14 @@ class Transaction:
         """How it stands, encoded, in the transaction list of a block body (EIP-2718: typed ones as a string)."""
         raw = self.encode()
         return raw if self.type == LEGACY else rlp.encode_bytes(raw)
+
+
+def _encode_unsigned(tx: Transaction) -> bytes:
+    assert tx.chain_id is not None, "typed transactions name their chain"
+    assert tx.origin is not None, "an unsigned transaction names its sender"
+    integer, string = rlp.encode_int, rlp.encode_bytes
+    fields = [integer(tx.chain_id), integer(tx.nonce), integer(tx.gas_limit), string(tx.origin), string(tx.to or b"")]
+    return _with_type(UNSIGNED, rlp.encode_list([*fields, integer(tx.value), string(tx.data)]))
 
 
 def _with_type(kind: int, payload: bytes) -> bytes:
@@ -222,6 +239,8 @@ def decode(raw: bytes) -> Transaction:
     try:
         if first >= 0xC0:
             tx = _decode_legacy(rlp.decode_list(raw))
+        elif first == UNSIGNED:
+            tx = _decode_unsigned(rlp.as_list(rlp.decode(raw[1:]), "transaction", 7))
         elif first in _TYPED_FIELD_COUNT:
             tx = _decode_typed(first, rlp.as_list(rlp.decode(raw[1:]), "transaction", _TYPED_FIELD_COUNT[first]))
         else:
@@ -289,6 +308,22 @@ def _decode_legacy(fields: list[rlp.Item]) -> Transaction:
         y_parity=y_parity,
         r=rlp.as_int(fields[7], "r"),
         s=rlp.as_int(fields[8], "s"),
+    )
+
+
+def _decode_unsigned(fields: list[rlp.Item]) -> Transaction:
+    chain_id, nonce, gas_limit, origin, target, value, data = fields
+    return Transaction(
+        type=UNSIGNED,
+        nonce=rlp.as_int(nonce, "nonce", 64),
+        gas_limit=rlp.as_int(gas_limit, "gasLimit", 64),
+        to=_target(target),
+        value=rlp.as_int(value, "value"),
+        data=rlp.as_bytes(data, "data"),
+        max_fee_per_gas=0,
+        max_priority_fee_per_gas=0,
+        chain_id=rlp.as_int(chain_id, "chainId"),
+        origin=Address(rlp.as_bytes(origin, "from", 20)),
     )
 
 

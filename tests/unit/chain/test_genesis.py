@@ -78,7 +78,7 @@ def test_rules_of_engine_pos() -> None:
         ({"config": {"evmesh": {"validators": [{"address": "0x" + "01" * 20, "weight": 0}]}}}, "at least 1"),
         ({"config": {"evmesh": {"validators": [{"address": "0x" + "01" * 20}] * 2}}}, "twice"),
         ({"config": {"evmesh": {"validators": [{}]}}}, "validators[0].address"),
-        ({"config": {"evmesh": {"engine": "pos", "blockTimeMs": 5}}}, "known to engine pos are engine, slotMs"),
+        ({"config": {"evmesh": {"engine": "pos", "blockTimeMs": 5}}}, "known to engine pos are dev, engine, slotMs"),
         ({"config": {"evmesh": {"slotMs": 1000}}}, "known to engine bft"),
         ({"config": {"evmesh": {"engine": "pos", "slotMs": "x"}}}, "slotMs"),
         ({"config": {"terminalTotalDifficulty": 0, "evmesh": {"engine": "pos"}}}, "parentBeaconBlockRoot (EIP-4788)"),

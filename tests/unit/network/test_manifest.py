@@ -97,6 +97,8 @@ def test_blocks_below_a_second_are_made_by_bft_unless_pos_was_asked_for():
     assert Manifest().checked().consensus == "pos"
     assert Manifest().with_values({"block_time": 0.25}, "test").checked().consensus == "bft"
     assert Manifest().with_values({"block_time": 2}, "test").checked().consensus == "pos"
+    assert Manifest().with_values({"dev": True}, "test").checked().consensus == "bft"
+    assert Manifest().with_values({"dev": True, "consensus": "pos"}, "test").checked().consensus == "pos"
     with pytest.raises(BadInput, match="slot of 250 ms is too short"):
         Manifest().with_values({"block_time": 0.25, "consensus": "pos"}, "test").checked()
 

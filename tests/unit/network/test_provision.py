@@ -16,7 +16,7 @@ from network.failures import BadInput, Busy
 from network.manifest import Manifest, NodeManifest
 from node.config import load_config
 from node.crypto.secp256k1 import address_of_private_key
-from node.keys import read_key
+from node.keys import read_key, read_keys
 from node.p2p.identity import Identity, parse_dial_string
 from node.primitives.scalars import ETHER
 
@@ -221,3 +221,15 @@ def test_a_node_may_vote_for_several_validators(make_run):
     # the first key of each node is the one it has where all have one
     plain = make_run("plain", nodes=3).network()
     assert [node.validator for node in plain.nodes] == [node.validator for node in run.network().nodes]
+
+
+def test_nodes_of_a_network_for_development_have_the_accounts_keys(make_run):
+    run = make_run(dev=True)
+    assert run.network().dev
+    assert json.loads(run.genesis_file.read_text())["config"]["evmesh"]["dev"] is True
+    keys = read_keys(Path(load_config(run.config_file("n1")).rpc.dev_keys_file))
+    assert [address_of_private_key(key) for key in keys] == [
+        one.address for one in provision.funded_accounts(run.network())
+    ]
+    assert not make_run("plain").network().dev
+    assert load_config(run_directory.RunDirectory(run.path.parent / "plain").config_file("n0")).rpc.dev_keys_file == ""

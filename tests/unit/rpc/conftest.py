@@ -217,7 +217,7 @@ def follow(chain: Chain, pool: TxPool) -> None:
     update(NewHead(chain.head, (), ()))
 
 
-def make_devnet(limits: RpcLimits | None = None, **config: Any) -> Devnet:
+def make_devnet(limits: RpcLimits | None = None, dev_keys: Any = None, **config: Any) -> Devnet:
     clock = ManualClock()
     lines: list[str] = []
     log = Log(clock, "n0", write=lines.append)
@@ -244,6 +244,7 @@ def make_devnet(limits: RpcLimits | None = None, **config: Any) -> Devnet:
         name="n0",
         version="0.1.0",
         limits=limits or RpcLimits(),
+        dev_keys=dev_keys or {},
     )
     api = make_api(backend)
     metrics = Metrics()
