@@ -11,13 +11,12 @@ import click
 from network.cli import fault_words
 from network.cli.group import json_option, network_option
 from network.cli.output import Output
-from network.cluster import byzantine, process, run_directory
+from network.cluster import byzantine, fault_hands, run_directory
 from network.cluster.fault_board import read_board
+from network.cluster.fault_hands import LIES
 from network.cluster.reports import listed, take_reports
 from network.cluster.run_directory import RunDirectory
-from network.cluster.supervisor import restart_node
 from network.failures import BadInput, Failure
-from network.faults.kinds import KINDS
 
 SHORT: Final = {
     "equivocate": "equivocating-proposer",
@@ -34,7 +33,6 @@ SHORT: Final = {
 HONEST: Final = "honest"
 CONVICTING: Final = ("equivocating-proposer", "double-vote", "surround-vote", "twins")
 """What leaves two signed statements that contradict each other."""
-LIES: Final = tuple(name for name, kind in KINDS.items() if kind.is_byzantine)
 
 
 @click.command(
@@ -80,13 +78,12 @@ def byz(
     if name != HONEST and weights and not weights.get(node):
         raise Failure(f"{node} has no vote any more (it was convicted), so nobody heeds it", "choose another node")
     known = _evidence(run, node)
-    byzantine.stop_twin(run, node)
-    fault_words.forget(run, node, LIES)
-    if name != HONEST:  # before it lies: the judge must know that this node is none of the honest ones
-        parameters = {} if name in byzantine.BY_PROCESS else {"share": share}
-        fault_words.record(run, fault_words.action(name, (node,), **parameters))
     began = time.monotonic()
-    _change(run, node, name, dialled)
+    if name == HONEST:
+        fault_hands.end_lies(run, node)
+    else:
+        parameters = {} if name in byzantine.BY_PROCESS else {"share": share}
+        fault_hands.begin_lie(run, fault_words.action(name, (node,), **parameters), dialled)
     lying = [one for one in run.node_names() if any(read_board(run.path).on_node(one, lie) for lie in LIES)]
     danger = _danger(weights, lying)
     seen = _wait_evidence(run, node, known, began + wait) if name in CONVICTING else []
@@ -97,22 +94,6 @@ def byz(
     if danger:
         out.line(danger)
     out.document({"node": node, "kind": name, "lying": lying, "evidence_seen_by": seen, "warning": danger or None})
-
-
-def _change(run: RunDirectory, node: str, name: str, twin_peers: list[str]) -> None:
-    if name == "twins":
-        byzantine.start_twin(run, node, twin_peers)
-        return
-    record = run.record(node)
-    if record is not None and record.alive:
-        if name == "amnesia":
-            process.kill_all([record])
-        else:
-            process.stop_all([record], 10.0)
-    if name == "amnesia":
-        byzantine.forget_votes(run, node)
-    restart_node(run, node)
-    fault_words.forget(run, node, ["crash", "pause", "full-disk"])
 
 
 def _danger(weights: dict[str, int], lying: list[str]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from network.cluster import companion, links
-from network.cluster.fault_board import ActiveFault, Board, change_board
+from network.cluster import links
 from network.cluster.reports import take_reports
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput, Failure
@@ -43,29 +42,6 @@ def require_links(run: RunDirectory) -> links.Wiring:
             "start a new network: evmesh up",
         )
     return wiring
-
-
-def carry_out(run: RunDirectory, board: Board) -> None:
-    """Have the link process do what the board says, where there is one."""
-    if links.Wiring.read(run.path) is not None and run.running():
-        companion.apply(run, board)
-
-
-def record(run: RunDirectory, fault: FaultAction, replaces: Sequence[str] = ()) -> None:
-    """Note a fault of one node on the board, in the place of earlier ones of the kinds ``replaces``."""
-    node = fault.targets[0]
-    kinds = (*replaces, fault.kind)
-    _, board = change_board(run.path, lambda before: before.without_node(node, kinds).with_fault(fault))
-    carry_out(run, board)
-
-
-def forget(run: RunDirectory, node: str, kinds: Sequence[str]) -> list[ActiveFault]:
-    """Take faults of one node off the board; those that were on it."""
-    before, board = change_board(run.path, lambda one: one.without_node(node, kinds))
-    gone = [fault for fault in before.faults if fault not in board.faults]
-    if gone:
-        carry_out(run, board)
-    return gone
 
 
 def weights_of(run: RunDirectory) -> dict[str, int]:

@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "clock": ("node_faults", "Set a node's clock wrong."),
     "disk": ("node_faults", "Let a node's disk be full."),
     "byz": ("byz", "Have a node lie."),
+    "inject": ("inject", "Carry out a plan of faults."),
     "reorg": ("reorg", "Have blocks replaced (engine pos)."),
     "why": ("why", "Say why no block comes, or none becomes final."),
     "tree": ("tree", "Draw the blocks that are not final yet."),

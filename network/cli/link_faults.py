@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from network.cli.fault_words import action, braced, carry_out, node_list, quorum_words, require_links
+from network.cli.fault_words import action, braced, node_list, quorum_words, require_links
 from network.cli.group import json_option, network_option
 from network.cli.output import Output
 from network.cli.quantities import bytes_per_second, duration_ms, share
 from network.cluster import run_directory
 from network.cluster.fault_board import ActiveFault, Board, change_board, read_board
+from network.cluster.fault_hands import carry_out
 from network.cluster.process import send_signal
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
-from network.cli.fault_words import action, forget, record
+from network.cli.fault_words import action
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
-from network.cli.processes import running_node
 from network.cli.quantities import byte_count, drift_ppm, duration_ms
-from network.cluster import run_directory
-from network.cluster.node_disk import fill_disk, free_disk
+from network.cluster import fault_hands, run_directory
 from network.failures import BadInput
-from network.faults.steered_clock import CLOCK_FILE, read_steering, steer
-
-CLOCK_KINDS = ("clock-offset", "clock-drift", "clock-jump")
 
 
 @click.command(
@@ -31,16 +24,16 @@ def slow(node: str, by: str | None, clear: bool, network_name: str | None, as_js
     """Make everything that a node does take longer."""
     out = Output(as_json)
     run = run_directory.find(network_name)
-    running_node(run, node)
+    fault_hands.running_node(run, node)
     if clear == (by is not None):
         raise BadInput("say how slow, or --clear", f"for example: evmesh slow {node} --by 200ms")
     if by is None:
-        was = forget(run, node, ["slow-node"])
+        was = fault_hands.forget(run, node, ["slow-node"])
         out.line(f"{node} runs at full speed" + ("" if was else ", as before"))
         out.document({"node": node, "work_ms": 0})
         return
     work_ms = duration_ms(by)
-    record(run, action("slow-node", (node,), work_ms=work_ms))
+    fault_hands.note(run, action("slow-node", (node,), work_ms=work_ms))
     out.line(f"{node} stands still for {work_ms} ms after every 50 ms")
     out.document({"node": node, "work_ms": work_ms})
 
@@ -75,32 +68,20 @@ def clock(
     """Set a node's wall clock wrong while it runs. Its timers stay right: they follow the monotonic clock."""
     out = Output(as_json)
     run = run_directory.find(network_name)
-    running_node(run, node)
+    fault_hands.running_node(run, node)
     if sum((offset is not None, drift is not None, jump is not None, clear)) > 1:
         raise BadInput("one of --offset, --drift, --jump and --clear at a time", f"see evmesh clock {node} --help")
-    path = run.node_dir(node) / CLOCK_FILE
-    now_ms = time.monotonic_ns() // 1_000_000
-    wrong_ms, ppm = read_steering(path).wrong_by_ms(now_ms), read_steering(path).drift_ppm
     if offset is not None:
-        wrong_ms = duration_ms(offset, negative=True)
-        fault = action("clock-offset", (node,), offset_ms=wrong_ms)
-        steer(path, wrong_ms, ppm)
-        record(run, fault, ["clock-jump"])
+        fault = action("clock-offset", (node,), offset_ms=duration_ms(offset, negative=True))
+        fault_hands.set_clock(run, node, fault)
     elif drift is not None:
-        ppm = drift_ppm(drift)
-        fault = action("clock-drift", (node,), ppm=ppm)
-        steer(path, wrong_ms, ppm)
-        record(run, fault)
+        fault_hands.set_clock(run, node, action("clock-drift", (node,), ppm=drift_ppm(drift)))
     elif jump is not None:
-        by_ms = duration_ms(jump, negative=True)
-        fault = action("clock-jump", (node,), by_ms=by_ms)
-        wrong_ms += by_ms
-        steer(path, wrong_ms, ppm)
-        record(run, fault)
+        fault_hands.set_clock(run, node, action("clock-jump", (node,), by_ms=duration_ms(jump, negative=True)))
     elif clear:
-        wrong_ms = ppm = 0
-        steer(path, 0, 0)
-        forget(run, node, CLOCK_KINDS)
+        fault_hands.right_clock(run, node)
+    wrong_ms, steering = fault_hands.steering_of(run, node)
+    ppm = steering.drift_ppm
     if wrong_ms or ppm:
         ahead = f"{seconds(abs(wrong_ms) / 1000)} {'ahead' if wrong_ms >= 0 else 'behind'}"
         out.line(f"{node}'s clock is {ahead}" + (f", drifting by {ppm} ppm" if ppm else ""))
@@ -130,18 +111,11 @@ def disk(node: str, full: bool, free: str | None, clear: bool, network_name: str
     if sum((full, free is not None, clear)) != 1:
         raise BadInput("one of --full, --free and --clear", f"for example: evmesh disk {node} --full")
     if clear:
-        entry = run.record(run.node(node).name)
-        if entry is not None and entry.alive:
-            free_disk(entry)
-        forget(run, node, ["full-disk"])
-        out.line(
-            f"{node} has room again" + ("" if entry and entry.alive else f"; start it with: evmesh restart {node}")
-        )
+        alive = fault_hands.free_disk(run, run.node(node).name)
+        out.line(f"{node} has room again" + ("" if alive else f"; start it with: evmesh restart {node}"))
         out.document({"node": node, "limit_bytes": None})
         return
-    process = running_node(run, node)
     free_bytes = byte_count(free) if free is not None else 0
-    limit = fill_disk(run, node, process, free_bytes)
-    record(run, action("full-disk", (node,), free_bytes=free_bytes))
+    limit = fault_hands.fill_disk(run, node, free_bytes)
     out.line(f"{node}'s disk has {free_bytes} bytes left")
     out.document({"node": node, "limit_bytes": limit})

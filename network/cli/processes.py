@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import click
@@ -11,40 +10,41 @@ from network.cli import fault_words
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.client import NodeClient
-from network.cluster import node_disk, process, run_directory
-from network.cluster.process import ProcessRecord, send_signal
+from network.cluster import fault_hands, run_directory
 from network.cluster.readiness import wait_height
-from network.cluster.run_directory import RunDirectory
-from network.cluster.supervisor import restart_node
-from network.failures import BadInput, Failure
+from network.failures import BadInput
 
 
-def running_node(run: RunDirectory, name: str) -> ProcessRecord:
-    """A node's process. Raises BadInput where there is no such node, Failure where it does not run."""
-    run.node(name)
-    record = run.record(name)
-    if record is None or not record.alive:
-        raise Failure(f"{name} is not running", f"start it with: evmesh restart {name}")
-    return record
-
-
-@click.command(epilog="\b\nExamples:\n  evmesh kill n3\n  evmesh restart n3\n")
+@click.command(epilog="\b\nExamples:\n  evmesh kill n3\n  evmesh kill n3 --after-effects 3\n  evmesh restart n3\n")
 @click.argument("node")
 @click.option("--term", is_flag=True, help="Ask it to stop (SIGTERM) instead.")
+@click.option(
+    "--after-effects",
+    type=click.IntRange(0, 10_000),
+    metavar="N",
+    help="Start it anew in a form that dies after so many more effects of its engine.",
+)
 @network_option
 @json_option
-def kill(node: str, term: bool, network_name: str | None, as_json: bool) -> None:
+def kill(node: str, term: bool, after_effects: int | None, network_name: str | None, as_json: bool) -> None:
     """Kill a node as a crash would (SIGKILL); nothing is flushed, nobody is told."""
     out = Output(as_json)
     run = run_directory.find(network_name)
-    record = running_node(run, node)
-    fault_words.record(run, fault_words.action("crash", (node,)), ["pause"])
-    if term:
-        process.stop_all([record], 10.0)
+    record = fault_hands.running_node(run, node)
+    if term and after_effects is not None:
+        raise BadInput("--term and --after-effects exclude each other", "leave one away")
+    if after_effects is not None:
+        fault_hands.kill_between_effects(run, node, after_effects)
+        how, name = f"dies after {after_effects} effects", "SIGKILL"
+    elif term:
+        fault_hands.stop(run, node)
+        fault_hands.note(run, fault_words.action("crash", (node,)))
+        how, name = "stopped", "SIGTERM"
     else:
-        process.kill_all([record])
-    out.line(f"{node} {'stopped' if term else 'killed'} (pid {record.pid})")
-    out.document({"node": node, "pid": record.pid, "signal": "SIGTERM" if term else "SIGKILL"})
+        fault_hands.kill(run, node)
+        how, name = "killed", "SIGKILL"
+    out.line(f"{node} {how} (pid {record.pid})")
+    out.document({"node": node, "pid": record.pid, "signal": name})
 
 
 @click.command(epilog="\b\nExamples:\n  evmesh pause n1\n  evmesh resume n1\n")
@@ -53,7 +53,10 @@ def kill(node: str, term: bool, network_name: str | None, as_json: bool) -> None
 @json_option
 def pause(node: str, network_name: str | None, as_json: bool) -> None:
     """Freeze a node (SIGSTOP): it holds its connections and says nothing."""
-    _signal(node, network_name, as_json, signal.SIGSTOP, "paused")
+    out = Output(as_json)
+    record = fault_hands.pause(run_directory.find(network_name), node)
+    out.line(f"{node} paused (pid {record.pid})")
+    out.document({"node": node, "pid": record.pid, "signal": "SIGSTOP"})
 
 
 @click.command(epilog="\b\nExamples:\n  evmesh resume n1\n")
@@ -62,22 +65,10 @@ def pause(node: str, network_name: str | None, as_json: bool) -> None:
 @json_option
 def resume(node: str, network_name: str | None, as_json: bool) -> None:
     """Let a paused node go on (SIGCONT)."""
-    _signal(node, network_name, as_json, signal.SIGCONT, "resumed")
-
-
-def _signal(node: str, network_name: str | None, as_json: bool, number: signal.Signals, done: str) -> None:
     out = Output(as_json)
-    run = run_directory.find(network_name)
-    record = running_node(run, node)
-    # noted before it is done (and after it is undone): whoever asks why must find the cause
-    if number is signal.SIGSTOP:
-        fault_words.record(run, fault_words.action("pause", (node,)))
-    if not send_signal(record, number):
-        raise Failure(f"{node} ended just now", f"start it with: evmesh restart {node}")
-    if number is signal.SIGCONT:
-        fault_words.forget(run, node, ["pause"])
-    out.line(f"{node} {done} (pid {record.pid})")
-    out.document({"node": node, "pid": record.pid, "signal": number.name})
+    record = fault_hands.resume(run_directory.find(network_name), node)
+    out.line(f"{node} resumed (pid {record.pid})")
+    out.document({"node": node, "pid": record.pid, "signal": "SIGCONT"})
 
 
 @click.command(
@@ -111,21 +102,15 @@ def restart(
     entry = run.node(node)
     if lose_disk and tear_log:
         raise BadInput("--lose-disk and --tear-log exclude each other", "a lost disk has no log")
-    record = run.record(node)
-    if record is not None and record.alive:
-        if lose_disk or tear_log:
-            process.kill_all([record])
-        else:
-            process.stop_all([record], 10.0)
     if lose_disk:
-        node_disk.lose_disk(run, node)
-        fault_words.record(run, fault_words.action("lost-disk", (node,)))
+        fault_hands.lose_disk(run, node)
     elif tear_log:
-        node_disk.tear_log(run, node)
+        fault_hands.tear_log(run, node)
+    else:
+        fault_hands.stop(run, node)
     others = [one for one in run.network().nodes if one.name != node and one.name in run.running()]
     began = time.monotonic()
-    record = restart_node(run, node, timeout)
-    fault_words.forget(run, node, ["crash", "pause", "full-disk"])
+    record = fault_hands.start(run, node, timeout)
     client = NodeClient(entry.url, node)
     first = client.block_number()
     head = 0

@@ -26,6 +26,9 @@ def command_of(run: RunDirectory, node: str) -> list[str]:
     """The command line that runs a node: the liar's while it is told to lie, else the honest one."""
     config = run.config_file(node)
     for fault in reversed(read_board(run.path).faults):
+        if fault.touches(node) and fault.kind == "kill-between-effects":
+            program = [sys.executable, "-m", "network.faults.liar_node", str(config)]
+            return [*program, fault.kind, str(fault.action.number("effects"))]
         if fault.touches(node) and fault.action.what.is_byzantine and fault.kind not in BY_PROCESS:
             lie = [str(config), fault.kind, str(fault.action.share())]
             return [sys.executable, "-m", "network.faults.liar_node", *lie]

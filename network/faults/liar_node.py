@@ -1,4 +1,7 @@
-"""The program that ``evmesh byz`` starts in the place of an honest node: ``… liar_node NODE_TOML KIND [SHARE]``."""
+"""The program that takes the place of an honest node: ``… liar_node NODE_TOML KIND [SHARE | EFFECTS]``.
+
+KIND is a lie, or ``kill-between-effects``: then it is honest, and kills itself after so many effects.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from network.faults.dying_engine import DyingEngine
 from network.faults.liar import Liar
 from network.faults.steered_clock import CLOCK_FILE, SteeredClock
 from node.__main__ import load_genesis
@@ -18,8 +22,8 @@ from node.keys import read_key
 from node.runtime.runtime import system_runtime
 
 
-def run(config_path: Path, lie: str, share: float = 1.0) -> int:
-    """Run a lying node until a signal stops it. Returns the exit code."""
+def run(config_path: Path, kind: str, amount: float = 1.0) -> int:
+    """Run a faulty node until a signal stops it. ``amount``: share of the occasions, or effects. The exit code."""
     config = load_config(config_path)
     settings = config.consensus
     files = [settings.validator_key_file, *settings.validator_key_files]
@@ -28,7 +32,9 @@ def run(config_path: Path, lie: str, share: float = 1.0) -> int:
     domain = ChainDomain(genesis.chain_id, genesis.block().hash)
 
     def wrap(engine: Engine) -> Engine:
-        return Liar(engine, keys, domain, lie, share)
+        if kind == "kill-between-effects":
+            return DyingEngine(engine, int(amount))
+        return Liar(engine, keys, domain, kind, amount)
 
     runtime = replace(system_runtime(), clock=SteeredClock(config_path.parent / CLOCK_FILE))
     return run_node(config_path, runtime, wrap)

@@ -8,7 +8,7 @@ from network.cluster.readiness import wait_height
 FREE = ("--port", "0", "--p2p-port", "0", "--block-time", "0.25")
 
 
-def goes_on(cluster, blocks=5):
+def goes_on(cluster, blocks=4):
     for client in cluster.clients[:2]:
         wait_height(client, client.block_number() + blocks, 40, "finalized")
 

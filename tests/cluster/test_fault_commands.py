@@ -157,3 +157,29 @@ def test_the_judge_watches_on(cluster):
     assert companion.record_of(run, companion.COMPANION_JUDGE) is not None
     assert not companion.violation_file(run).exists()
     assert json.loads((cluster.run_dir / "faults.json").read_text())["generation"] > 10
+
+
+def test_a_plan_of_faults(cluster, load_on, tmp_path):
+    plan = tmp_path / "plan.json"
+    faults = [
+        {"at_ms": 0, "kind": "delay", "targets": ["n0"], "delay_ms": 20},
+        {"at_ms": 100, "kind": "kill-between-effects", "targets": ["n3"], "effects": 9, "until_ms": 3000},
+        {"at_ms": 200, "kind": "partition", "targets": ["n2"], "until_ms": 2000},
+    ]
+    plan.write_text(json.dumps({"faults": faults}))
+    with load_on(cluster, ("n0",), pause=0.05) as load:
+        steps = cluster.json("inject", str(plan))["steps"]
+        assert [(step["begins"], step["fault"]["kind"]) for step in steps] == [
+            (True, "delay"),
+            (True, "kill-between-effects"),
+            (True, "partition"),
+            (False, "partition"),
+            (False, "kill-between-effects"),
+            (False, "delay"),
+        ]
+        assert on(cluster) == []
+        goes_on(cluster, ("n0", "n3"))
+    load.check_nothing_lost()
+    plan.write_text(json.dumps({"faults": [{"at_ms": 0, "kind": "quake"}]}))
+    code, _, err = cluster.run("inject", str(plan))
+    assert (code, "quake" in err) == (2, True)
