@@ -107,13 +107,14 @@ def _replay(api: Api, block: Block, deadline: Deadline) -> Replay:
 async def debug_trace_transaction(api: Api, transaction_hash: Hash32, config: TraceConfig | None = None) -> Any:
     """A mined transaction's trace; those before it in its block are run first."""
     config = config or TraceConfig()
-    block, index = _located(api, transaction_hash)
+    block, index = located(api, transaction_hash)
     deadline = _deadline(api, config)
     replay, tracer = _replay(api, block, deadline), _tracer(config, deadline)
     return writable(await api.trace_lane.run(_in_words, trace_transaction, replay, index, tracer))
 
 
-def _located(api: Api, transaction_hash: Hash32) -> tuple[Block, int]:
+def located(api: Api, transaction_hash: Hash32) -> tuple[Block, int]:
+    """The block that a mined transaction is in, and its place there. Raises RpcError."""
     location = api.backend.chain.transaction_location(transaction_hash)
     block = None if location is None else api.backend.chain.block_by_hash(location[0])
     if location is None or block is None:
@@ -299,7 +300,7 @@ def get_raw_transaction(api: Api, transaction_hash: Hash32) -> str:
     if waiting is not None:
         return to_data(waiting.encode())
     try:
-        block, index = _located(api, transaction_hash)
+        block, index = located(api, transaction_hash)
     except RpcError:
         return "0x"
     return to_data(block.transactions[index].encode())

@@ -23,6 +23,7 @@ from node.rpc import (
     eth_transactions,
     net,
     testing,
+    trace_flat,
     txpool,
 )
 from node.rpc.api import Api, make_api
@@ -51,6 +52,7 @@ TABLES: Final = (
     dev_state.METHODS,
     devnet.METHODS,
     debug.METHODS,
+    trace_flat.METHODS,
 )
 
 
