@@ -85,6 +85,8 @@ class Harness(Heap, ABC, Generic[M]):
             )
         )
         self._links = LinkFaults(self.policy, scenario.names)
+        self._clear = False
+        """No fault is on any link: what the policy would say is known."""
         self._twins = scenario.twins
         self._sees: dict[int, int] = {}
         self._last_final: dict[bytes, int] = {}
@@ -130,6 +132,7 @@ class Harness(Heap, ABC, Generic[M]):
     def begin(self) -> None:
         """Once all machines are there: boots, faults, and the calm after them."""
         scenario = self.scenario
+        self._look_at_links()
         for node in self.nodes.values():
             self.at(self._chance.randrange(0, BOOT_SPREAD_MS), self._booting(node))
         for action in scenario.faults.actions:
@@ -239,6 +242,11 @@ class Harness(Heap, ABC, Generic[M]):
 
     def carry(self, node: Machine, target: M, message: ConsensusMessage, later_ms: int = 0) -> None:
         """Hand a message to the link."""
+        if self._clear:
+            low_ms = self.scenario.delay_min_ms
+            delay_ms = low_ms + int((self.scenario.delay_ms - low_ms) * self._chance.random())
+            self._arrive(max(1, delay_ms) + later_ms, node.name, target, message)
+            return
         fate = self.policy.deliveries(node.label, target.label, MESSAGE_BYTES, self.now_ms * NS_PER_MS, self._chance)
         for after_ns in fate.after_ns:
             self._arrive(max(1, after_ns // NS_PER_MS) + later_ms, node.name, target, message)
@@ -311,10 +319,14 @@ class Harness(Heap, ABC, Generic[M]):
         both = action.what.is_byzantine
         return [node for node in self.nodes.values() if node.label in targets or (both and node.label[:-1] in targets)]
 
+    def _look_at_links(self) -> None:
+        self._clear = not self._links.on and not self.scenario.duplication
+
     def _begin(self, action: FaultAction) -> None:
         self.record("", "fault", str(action))
         if action.what.group is Group.LINK:
             self._links.begin(action)
+            self._look_at_links()
             return
         for node in self._instances(action):
             self._befall(node, action)
@@ -358,6 +370,7 @@ class Harness(Heap, ABC, Generic[M]):
     def _end(self, action: FaultAction) -> None:
         if action.what.group is Group.LINK:
             self._links.end(action)
+            self._look_at_links()
             return
         for node in self._instances(action):
             self._relieve(node, action)
@@ -387,6 +400,7 @@ class Harness(Heap, ABC, Generic[M]):
         """Every fault ends but the lies."""
         self.record("", "heal", "")
         self._links.heal()
+        self._look_at_links()
         for node in self.nodes.values():
             node.disk.is_full = node.disk.tears = False
             node.crash_after, node.work_ms = None, 0

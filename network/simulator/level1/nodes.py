@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from network.simulator.level1.machine import LogDisk, Machine, Outside, PowerCut, TagKey
 from network.simulator.level1.payloads import execute, genesis_block, make_block, make_raw_block
@@ -30,6 +30,8 @@ from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import Address, Hash32
 from node.storage.database import DatabaseFull
 from node.types.blocks import Block
+
+SEALS_MAX: Final = 32
 
 
 class BftOutside(Outside, Protocol):
@@ -78,6 +80,7 @@ class SimNode(Machine):
         self.outside = outside
         self.chain: list[tuple[Block, bytes]] = [(genesis, b"")]
         self._factory = factory
+        self._seals: dict[bytes, ConsensusMessage] = {}
 
     def now_ms(self) -> int:
         """The world's time."""
@@ -128,7 +131,16 @@ class SimNode(Machine):
             self.outside.decided(self, effect.block)
         elif isinstance(effect, SendDecided):
             for block, seal in self.chain[effect.first : effect.last + 1]:
-                self.outside.send(self, effect.peer, decode_seal(block, seal))
+                self.outside.send(self, effect.peer, self._decided(block, seal))
+
+    def _decided(self, block: Block, seal: bytes) -> ConsensusMessage:
+        """Decoded once: a seal is sent to many, and has as many signatures as there are validators."""
+        held = self._seals.get(block.hash)
+        if held is None:
+            held = self._seals[block.hash] = decode_seal(block, seal)
+            if len(self._seals) > SEALS_MAX:
+                del self._seals[next(iter(self._seals))]
+        return held
 
     def sign_and_publish(self, effect: SignAndPublish) -> None:
         """Durable, then sent, then handed back; a crash may fall between."""

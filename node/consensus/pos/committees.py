@@ -79,8 +79,9 @@ class DutyRoster:
 
     def __init__(self, rules: PosRules) -> None:
         self._rules = rules
+        self._everybody = tuple(range(len(rules.validators)))
         self._computed = lru_cache(maxsize=64)(lambda epoch, active: Duties(rules, epoch, active))
 
     def of(self, epoch: int, exits: Mapping[int, int]) -> Duties:
         """The duties of an epoch on a chain with these ``exits``."""
-        return self._computed(epoch, active_at(self._rules, epoch, exits))
+        return self._computed(epoch, active_at(self._rules, epoch, exits) if exits else self._everybody)

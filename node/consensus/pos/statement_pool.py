@@ -38,11 +38,12 @@ class StatementPool:
 
     def add_vote(self, attestation: Attestation) -> Slashing | None:
         """Keep a vote; what it convicts its signer of, together with an earlier one."""
-        validator, target = attestation.validator, attestation.target.epoch
+        validator, source, target = attestation.validator, attestation.source.epoch, attestation.target.epoch
         if validator not in self.evidence:
             for epoch, votes in self._votes.items():
                 held = votes.get(validator)
-                if held is not None and (epoch == target or attestation.source.epoch != held.source.epoch):
+                # one link surrounds another where sources and targets differ in opposite directions
+                if held is not None and (epoch == target or (epoch - target) * (held.source.epoch - source) < 0):
                     found = self._convict(Slashing(held, attestation))
                     if found is not None:
                         return found
