@@ -5,20 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+import orjson
+
 from node.crypto.hashes import keccak256
 from node.crypto.secp256k1 import sign as sign_digest
 from node.execution.calls import CallRequest
 from node.primitives.hexadecimal import to_data
-from node.primitives.scalars import Address
+from node.primitives.scalars import Address, Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
 from node.rpc.call_parameters import call_request
-from node.rpc.errors import refused
+from node.rpc.errors import invalid_params, refused
 from node.rpc.eth_fill import filled_transaction, gas_needed
 from node.rpc.methods import MethodTable
+from node.rpc.parameters import ParameterError
+from node.rpc.typed_data import InvalidTypedData, TypedData, read_typed_data
 from node.txpool.rejection import PoolRejected
 
-METHODS: Final = MethodTable({CallRequest: call_request})
+
+def typed_data(value: object) -> TypedData:
+    """Read the document, also where it comes as JSON text. Raises ParameterError."""
+    try:
+        return read_typed_data(orjson.loads(value) if isinstance(value, str) else value)
+    except (InvalidTypedData, orjson.JSONDecodeError) as error:
+        raise ParameterError(f"typed data: {error}") from None
+
+
+METHODS: Final = MethodTable({CallRequest: call_request, TypedData: typed_data})
 method = METHODS.method
 
 
@@ -61,19 +74,32 @@ async def sign_transaction(api: Api, request: CallRequest) -> dict[str, Any]:
     return {"raw": to_data(signed.encode()), "tx": encoding.pending_transaction(signed)}
 
 
-def _signature(key: bytes, message: bytes) -> str:
-    digest = keccak256(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
+def _message_digest(message: bytes) -> Hash32:
+    return keccak256(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
+
+
+def _signature(key: bytes, digest: Hash32) -> str:
     y_parity, r, s = sign_digest(digest, key)
     return to_data(r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((27 + y_parity,)))
+
+
+@method("eth_signTypedData_v4")
+def sign_typed_data(api: Api, account: Address, document: TypedData) -> str:
+    """r ‖ s ‖ v over a document of types and values (EIP-712)."""
+    key = _key(api, account)
+    try:
+        return _signature(key, document.digest())
+    except InvalidTypedData as error:
+        raise invalid_params(f"invalid argument 1: typed data: {error}") from None
 
 
 @method("eth_sign")
 def sign(api: Api, account: Address, message: bytes) -> str:
     """r ‖ s ‖ v over the message with its prefix (EIP-191, version 0x45)."""
-    return _signature(_key(api, account), message)
+    return _signature(_key(api, account), _message_digest(message))
 
 
 @method("personal_sign")
 def personal_sign(api: Api, message: bytes, account: Address, password: str = "") -> str:
     """As eth_sign, arguments the other way round; a password is not needed."""
-    return _signature(_key(api, account), message)
+    return _signature(_key(api, account), _message_digest(message))
