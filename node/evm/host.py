@@ -144,6 +144,10 @@ class Host(Protocol):
         """Append."""
         ...
 
+    def emit_logs(self, logs: Sequence[Log]) -> None:
+        """Append all of them."""
+        ...
+
     # --- undo ---
     def checkpoint(self) -> int:
         """A point to come back to. Checkpoints nest; leaving one without rollback needs no call."""

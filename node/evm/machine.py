@@ -14,7 +14,8 @@ The calling convention of instructions (the plain ``Interpreter``; another machi
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Protocol, TypeAlias
 
 from node.evm.frame import ChildCall, Frame
 from node.evm.host import Host
@@ -57,12 +58,18 @@ class VirtualMachine(Protocol):
         ...
 
 
-@runtime_checkable
-class MessageMachine(VirtualMachine, Protocol):
-    """A machine that can also run a message with all its children at once; never traced."""
+class MessageMachine(ABC):
+    """A machine that can also run a message with all its children at once; never traced.
 
+    Not a protocol: every message asks for it, and asking for a protocol takes as long as running a small one.
+    """
+
+    @abstractmethod
+    def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
+        """Like every machine's."""
+
+    @abstractmethod
     def run_message(
         self, message: Message, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec
     ) -> Outcome | None:
         """The outcome, with the changes in ``host``; None where nothing has happened and ``run_frame`` must do it."""
-        ...

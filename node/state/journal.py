@@ -3,7 +3,7 @@
 Every change appends one entry ``(container, key, old)`` to an undo log; ``rollback`` plays the log
 backwards. A checkpoint is a length of that log: taking one costs nothing, however much was changed.
 
-    view --first read--> _Account records --begin_transaction .. end_transaction, per transaction--> diff()
+    view --first read--> JournaledAccount records --begin_transaction .. end_transaction, per transaction--> diff()
 
 Within a transaction it keeps what the EIPs define per transaction: warm sets (2929), transient storage
 (1153), original storage (2200), accounts created (6780), touched (161) and destroyed, refund and logs.
@@ -11,13 +11,13 @@ Within a transaction it keeps what the EIPs define per transaction: warm sets (2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from node.crypto.hashes import EMPTY_KECCAK, EMPTY_TRIE_ROOT, keccak256
 from node.primitives.scalars import U256_MAX, Address, Hash32
-from node.state.account import Account
 from node.state.diff import AccountChange, StateDiff
+from node.state.journaled_account import JournaledAccount
 from node.state.view import StateView
 from node.types.receipts import Log
 
@@ -28,38 +28,6 @@ _ABSENT: Final = object()
 TOUCH_SURVIVES: Final = Address(bytes(19) + b"\x03")
 """RIPEMD160's account stays touched when the call to it is undone: in block 2,675,119 of Ethereum's main network
 clients deleted it, empty as it was, after such a call, and so the rule became part of EIP-161."""
-
-
-class _Account:
-    """An account as it is now. ``base`` is what the view holds; caches of reads are never undone."""
-
-    __slots__ = ("balance", "base", "cleared", "code", "code_hash", "exists", "loaded", "nonce", "original", "slots")
-
-    def __init__(self, base: Account | None) -> None:
-        self.base = base
-        if base is None:
-            self.exists = False
-            self.nonce = 0
-            self.balance = 0
-            self.code_hash = EMPTY_KECCAK
-        else:
-            self.exists = True
-            self.nonce = base.nonce
-            self.balance = base.balance
-            self.code_hash = base.code_hash
-        self.code: bytes | None = b"" if self.code_hash == EMPTY_KECCAK else None
-        self.slots: dict[int, int] = {}
-        """Every slot that was read or written, with its value now."""
-        self.loaded: dict[int, int] = {}
-        """What the view answered for the slots that were read."""
-        self.original: dict[int, int] = {}
-        """Slots written in this transaction, with their value at its start."""
-        self.cleared = base is None
-        """The view's storage no longer shows through."""
-
-    @property
-    def is_empty(self) -> bool:
-        return self.nonce == 0 and self.balance == 0 and self.code_hash == EMPTY_KECCAK
 
 
 class JournaledState:
@@ -86,11 +54,11 @@ class JournaledState:
 
     def __init__(self, view: StateView) -> None:
         self._view = view
-        self._accounts: dict[Address, _Account] = {}
+        self._accounts: dict[Address, JournaledAccount] = {}
         self._codes: dict[Hash32, bytes] = {}
         # Containers in the undo log are dicts, lists and objects; the log itself is what makes this fast.
         self._undo: list[tuple[Any, Any, Any]] = []
-        self._written: list[_Account] = []
+        self._written: list[JournaledAccount] = []
         self._warm: dict[Address, bool] = {}
         self._warm_slots: dict[Address, dict[int, bool]] = {}
         self._transient: dict[Address, dict[int, int]] = {}
@@ -131,7 +99,7 @@ class JournaledState:
                 if account.exists and account.is_empty:
                     self._remove(account)
 
-    def _remove(self, account: _Account) -> None:
+    def _remove(self, account: JournaledAccount) -> None:
         undo = self._undo
         undo.append((account, "exists", account.exists))
         undo.append((account, "nonce", account.nonce))
@@ -142,7 +110,7 @@ class JournaledState:
         self._replace_code(account, EMPTY_KECCAK, b"")
         self._clear_storage(account)
 
-    def _clear_storage(self, account: _Account) -> None:
+    def _clear_storage(self, account: JournaledAccount) -> None:
         undo = self._undo
         undo.append((account, "slots", account.slots))
         undo.append((account, "original", account.original))
@@ -151,7 +119,7 @@ class JournaledState:
         account.original = {}
         account.cleared = True
 
-    def _replace_code(self, account: _Account, code_hash: Hash32, code: bytes) -> None:
+    def _replace_code(self, account: JournaledAccount, code_hash: Hash32, code: bytes) -> None:
         undo = self._undo
         undo.append((account, "code_hash", account.code_hash))
         undo.append((account, "code", account.code))
@@ -160,8 +128,8 @@ class JournaledState:
 
     # --- accounts: reads ---
 
-    def _load(self, address: Address) -> _Account:
-        account = self._accounts[address] = _Account(self._view.account(address))
+    def _load(self, address: Address) -> JournaledAccount:
+        account = self._accounts[address] = JournaledAccount(self._view.account(address))
         return account
 
     def account_exists(self, address: Address) -> bool:
@@ -328,7 +296,7 @@ class JournaledState:
         value = account.slots.get(slot)
         return self._load_slot(account, address, slot) if value is None else value
 
-    def _load_slot(self, account: _Account, address: Address, slot: int) -> int:
+    def _load_slot(self, account: JournaledAccount, address: Address, slot: int) -> int:
         if account.cleared:
             value = 0
         else:
@@ -430,6 +398,12 @@ class JournaledState:
         logs = self._logs
         self._undo.append((logs, len(logs), None))
         logs.append(log)
+
+    def emit_logs(self, logs: Sequence[Log]) -> None:
+        """Append all of them."""
+        held = self._logs
+        self._undo.append((held, len(held), None))
+        held += logs
 
     # --- undo ---
 

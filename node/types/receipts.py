@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from node.crypto.hashes import keccak256
 from node.primitives import rlp
@@ -15,9 +15,8 @@ BLOOM_BYTES: Final = 256
 EMPTY_BLOOM: Final = b"\x00" * BLOOM_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
-    """One LOGn: the emitting contract, up to four 32-byte topics, data."""
+class Log(NamedTuple):
+    """One LOGn: the emitting contract, up to four 32-byte topics, data. A tuple, for blocks may make a million."""
 
     address: Address
     topics: tuple[bytes, ...]

@@ -1,6 +1,6 @@
-"""evmesh's plain interpreter as an engine of an in-process EVM benchmark.
+"""evmesh as an engine of an in-process EVM benchmark; EVMESH_EVM says which of its machines (plain, native, auto).
 
-    python ../shared/bench/evm_bench.py --engine tests/benchmarks/evmesh_engine.py --engine py-evm --engine pyrevm
+    EVMESH_EVM=native python ../shared/bench/evm_bench.py --engine tests/benchmarks/evmesh_engine.py --engine pyrevm
 
 ``Adapter(block)`` with ``load(alloc)``, ``call(caller, to, data, gas)`` and ``apply(raw_txs)``: the benchmark's
 docstring says what each must do. Transactions run as in a block, without its system calls, which peers do not make
@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from node.crypto.hashes import keccak256
 from node.evm.call_stack import execute_message
-from node.evm.interpreter import Interpreter
 from node.evm.message import BlockEnvironment, CallKind, Message, TransactionEnvironment
+from node.evm.native import choice
+from node.evm.native.machine import NativeMachine
 from node.evm.outcome import Success
 from node.execution.transaction import apply_transaction
 from node.execution.validity import check_transaction
@@ -32,10 +33,9 @@ SPEC = SPECS_BY_NAME["Cancun"]
 class Adapter:
     """One engine over one allocation."""
 
-    version = f"evmesh {VERSION} plain"
-
     def __init__(self, block: dict) -> None:
-        self._vm = Interpreter()
+        self._vm = choice.machine(choice.from_environment())
+        self.version = f"evmesh {VERSION} {'native' if isinstance(self._vm, NativeMachine) else 'plain'}"
         self._block = BlockEnvironment(
             chain_id=block["chain_id"],
             number=block["number"],

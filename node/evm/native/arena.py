@@ -139,6 +139,7 @@ _COUNTERS: Final = (
     "accounts_count",
     "slots_count",
     "journal_length",
+    "journal_mark",
     "logs_length",
     "logs_count",
     "returned_size",

@@ -6,6 +6,7 @@ Answers only read the host. Until ``write_back`` nothing has changed, so a messa
 from __future__ import annotations
 
 import ctypes
+import functools
 import struct
 from typing import Final
 
@@ -26,7 +27,8 @@ RIPEMD160: Final = Address(bytes(19) + b"\x03")
 """Its account stays touched when the touch is undone (EIP-161 as block 2,675,119 has it)."""
 _STATE: Final = struct.Struct("<32s32sQQQQQ")
 """balance .. flags of an account."""
-_SLOT: Final = struct.Struct("<32s32sQ32sQ32sQQ")
+_LOG_HEAD: Final = struct.Struct("<QQQ")
+_SLOT: Final = struct.Struct("<32s32sQ32sQ32sQQQ")
 _ACCOUNT_BYTES: Final = size_of(Account)
 _SLOT_BYTES: Final = size_of(Slot)
 _BALANCE_AT: Final = layout(Account)["balance"].offset
@@ -149,7 +151,7 @@ class Bridge:
     def _slot(self, place: int, account: int) -> int:
         view = self.arena.slots.view
         at = place - self.arena.slots.address
-        key, _, _, _, owner, _, _, position = _SLOT.unpack_from(view, at)
+        key, _, _, _, owner, _, _, position, kept_at = _SLOT.unpack_from(view, at)
         address = self._addresses[owner]
         flags_at = account - self.arena.accounts.address + _FLAGS_AT
         host = self._host
@@ -163,7 +165,7 @@ class Bridge:
             value = number.to_bytes(32, "little")
             before = host.original_storage(address, slot)
             original = value if before == number else before.to_bytes(32, "little")
-        _SLOT.pack_into(view, at, key, value, warm, original, owner, value, warm, position)
+        _SLOT.pack_into(view, at, key, value, warm, original, owner, value, warm, position, kept_at)
         return 0
 
     def _precompile(self, place: int, data: int) -> int:
@@ -215,7 +217,7 @@ class Bridge:
             if fresh & records.DESTROYED:
                 host.mark_destroyed(address)
         count = get(arena.run, Run, "slots_count")
-        for key, value, flags, _, owner, loaded, loaded_flags, _ in _SLOT.iter_unpack(
+        for key, value, flags, _, owner, loaded, loaded_flags, *_ in _SLOT.iter_unpack(
             arena.slots.view[: count * _SLOT_BYTES]
         ):
             if owner & records.TRANSIENT:
@@ -248,14 +250,25 @@ class Bridge:
 
     def _emit_logs(self) -> None:
         view = self.arena.logs.view
+        count = get(self.arena.run, Run, "logs_count")
+        if not count:
+            return
+        addresses = self._addresses
+        head = _LOG_HEAD.unpack_from
+        logs = []
         at = 0
-        for _ in range(get(self.arena.run, Run, "logs_count")):
-            number, topics, size = struct.unpack_from("<QQQ", view, at)
-            at += 24
-            words = tuple(view[at + 32 * n : at + 32 * n + 32].tobytes() for n in range(topics))
-            at += 32 * topics
-            self._host.emit_log(Log(self._addresses[number], words, view[at : at + size].tobytes()))
-            at += (size + 7) & ~7
+        for _ in range(count):
+            number, topics, size = head(view, at)
+            *words, data = _log_tail(topics, size).unpack_from(view, at + 24)
+            logs.append(Log(addresses[number], tuple(words), data))
+            at += 24 + 32 * topics + ((size + 7) & ~7)
+        self._host.emit_logs(logs)
+
+
+@functools.lru_cache(maxsize=256)
+def _log_tail(topics: int, size: int) -> struct.Struct:
+    """Topics and data of a log."""
+    return struct.Struct("32s" * topics + f"{size}s")
 
 
 def _number(word: bytes) -> int:

@@ -14,7 +14,7 @@ from typing import Final
 from node.evm.frame import Frame
 from node.evm.host import Host
 from node.evm.interpreter import Interpreter, stack_fault
-from node.evm.machine import FrameResult, Tracer
+from node.evm.machine import FrameResult, MessageMachine, Tracer
 from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
 from node.evm.native import object_file
 from node.evm.native.arena import get
@@ -53,7 +53,7 @@ _FORMAT: Final = "<" + "".join("32s" if name in _WORD_FIELDS else "q" for name i
 _NAMES: Final = tuple(_RECORD)
 
 
-class NativeMachine:
+class NativeMachine(MessageMachine):
     """Runs whole messages in compiled code. Safe to share between threads: each run borrows an arena."""
 
     def __init__(self, loaded: LoadedObject, seed: int = 0) -> None:

@@ -76,7 +76,7 @@ def child_of(frame: Frame) -> Frame:
     return Frame(ptr(frame) + FRAME_BYTES)
 
 
-def open_frame(run: Run, parent: Frame, gas: i64, kind: u64) -> Frame:
+def open_frame(run: Run, parent: Frame, gas: i64, kind: u64, mark: u64) -> Frame:
     """A child's frame: its marks, stack and memory; who calls sets the rest."""
     child = child_of(parent)
     child.gas = gas
@@ -92,7 +92,7 @@ def open_frame(run: Run, parent: Frame, gas: i64, kind: u64) -> Frame:
     child.output_size = 0
     child.is_static = parent.is_static
     child.is_outermost = 0
-    child.journal_mark = run.journal_length
+    child.journal_mark = mark
     child.logs_mark = run.logs_length
     child.logs_count_mark = run.logs_count
     child.refund_mark = run.refund
@@ -118,6 +118,7 @@ def is_delegated(account: Account) -> bool:
 
 def answer(run: Run, frame: Frame, output: ptr, size: u64, result: u256) -> None:
     """What a call leaves that never became a frame: return data, and its result where the operands stood."""
+    run.journal_mark = frame.journal_mark
     hand_over(run, frame, output, size)
     copied: u64 = size
     if copied > frame.wanted_size:
@@ -183,6 +184,7 @@ def calling(opcode: int) -> Handler:
             answer(run, frame, begin, u64(0), u256(0))
             return u64(ANSWERED)
         mark: u64 = run.journal_length
+        run.journal_mark = mark
         if is_call or is_staticcall:
             transfer(run, own, target, value)
         if not delegated and (code_of.flags & PRECOMPILE) != 0:
@@ -192,8 +194,7 @@ def calling(opcode: int) -> Handler:
             frame.gas += gas
             answer(run, frame, begin, u64(0), u256(1))
             return u64(ANSWERED)
-        child = open_frame(run, frame, gas, u64(CALL))
-        child.journal_mark = mark
+        child = open_frame(run, frame, gas, u64(CALL), mark)
         child.code = code_of.code
         child.code_size = code_of.code_size
         child.jumps = code_of.jumps
@@ -337,6 +338,7 @@ def begin_create(run: Run, frame: Frame, new: Account, value: u256, code: ptr, s
         answer(run, frame, code, u64(0), u256(0))  # the gas is gone
         return u64(ANSWERED)
     mark: u64 = run.journal_length
+    run.journal_mark = mark
     touch(run, new)
     keep_account(run, new)
     new.flags |= CREATED
@@ -346,8 +348,7 @@ def begin_create(run: Run, frame: Frame, new: Account, value: u256, code: ptr, s
         frame.gas += gas
         answer(run, frame, code, u64(0), new.address)
         return u64(ANSWERED)
-    child = open_frame(run, frame, gas, u64(CREATE))
-    child.journal_mark = mark
+    child = open_frame(run, frame, gas, u64(CREATE), mark)
     area: ptr = run.init_codes + run.init_codes_length
     used: u64 = ready_code(code, size, area, run.init_codes_capacity - run.init_codes_length)
     if used == 0:

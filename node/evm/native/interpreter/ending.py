@@ -97,6 +97,7 @@ def close_frame(run: Run, frame: Frame) -> None:
 @apart
 def resume_parent(run: Run, parent: Frame, child: Frame) -> None:
     """The second half of CALL and CREATE: gas back, output to memory, the result on the parent's stack."""
+    run.journal_mark = parent.journal_mark
     parent.gas += child.gas
     result: u256 = 0
     size: u64 = child.output_size

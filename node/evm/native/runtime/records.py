@@ -145,6 +145,8 @@ class Run(Struct):
     journal: ptr
     journal_length: u64
     journal_capacity: u64
+    journal_mark: u64
+    """Where the innermost checkpoint lies: the running frame's, or that of a call about to begin."""
     logs: ptr
     logs_length: u64
     logs_capacity: u64
@@ -210,6 +212,8 @@ class Account(Struct):
     flags: u64
     position: u64
     number: u64
+    kept_at: u64
+    """Where the journal's newest copy lies, if it still does."""
 
 
 ACCOUNT_JOURNALED: Final = 104
@@ -229,6 +233,7 @@ class Slot(Struct):
     """The value when Python was asked."""
     loaded_flags: u64
     position: u64
+    kept_at: u64
 
 
 SLOT_JOURNALED: Final = 40

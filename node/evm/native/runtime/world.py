@@ -140,6 +140,14 @@ def find_slot(run: Run, account: Account, kind: u64, key: u256) -> Slot:
 
 
 @inline
+def is_kept(run: Run, mark: u64, record: ptr, at: u64) -> bool:
+    """Whether the journal holds a copy of the record since ``mark``: an older one undoes all later changes, too."""
+    if at < mark or at >= run.journal_length:
+        return False
+    return u64(load_pointer(run.journal, at)) == u64(record)
+
+
+@inline
 def journal_room(run: Run) -> ptr:
     """Room for one record; the first one again where there is no room, and the message is given up."""
     at: u64 = run.journal_length
@@ -152,20 +160,25 @@ def journal_room(run: Run) -> ptr:
 
 @apart
 def keep_account(run: Run, account: Account) -> None:
-    """Remember the account as it is now."""
+    """Remember the account as it is now, unless the running frame has done so."""
+    if is_kept(run, run.journal_mark, ptr(account), account.kept_at):
+        return
     record: ptr = journal_room(run)
     store_pointer(record, 0, ptr(account))
     store64(record, 8, ACCOUNT_JOURNALED)
     copy_bytes(record + 16, ptr(account) + 32, ACCOUNT_JOURNALED)
+    account.kept_at = record - run.journal
 
 
 @inline
 def keep_slot(run: Run, slot: Slot) -> None:
-    """Remember the slot as it is now."""
-    record: ptr = journal_room(run)
-    store_pointer(record, 0, ptr(slot))
-    store64(record, 8, SLOT_JOURNALED)
-    copy_bytes(record + 16, ptr(slot) + 32, SLOT_JOURNALED)
+    """Remember the slot as it is now, unless the running frame has done so."""
+    if not is_kept(run, run.journal_mark, ptr(slot), slot.kept_at):
+        record: ptr = journal_room(run)
+        store_pointer(record, 0, ptr(slot))
+        store64(record, 8, SLOT_JOURNALED)
+        copy_bytes(record + 16, ptr(slot) + 32, SLOT_JOURNALED)
+        slot.kept_at = record - run.journal
 
 
 @apart
