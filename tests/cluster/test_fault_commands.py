@@ -156,7 +156,6 @@ def test_the_judge_watches_on(cluster):
     run = RunDirectory(cluster.run_dir)
     assert companion.record_of(run, companion.COMPANION_JUDGE) is not None
     assert not companion.violation_file(run).exists()
-    assert json.loads((cluster.run_dir / "faults.json").read_text())["generation"] > 10
 
 
 def test_a_plan_of_faults(cluster, load_on, tmp_path):
