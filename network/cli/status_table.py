@@ -28,11 +28,11 @@ def status_rows(statuses: Sequence[NodeStatus]) -> tuple[list[str], list[list[st
 
 
 def conflicts(statuses: Sequence[NodeStatus]) -> list[str]:
-    """Nodes with different blocks at the same height, said in words."""
+    """Nodes with different final blocks at the same height, said in words. Heads may differ until they are final."""
     by_height: dict[int, dict[str, list[str]]] = {}
     for one in statuses:
-        if one.head is not None and one.head_hash is not None:
-            by_height.setdefault(one.head, {}).setdefault(one.head_hash, []).append(one.name)
+        if one.finalized is not None and one.finalized_hash is not None:
+            by_height.setdefault(one.finalized, {}).setdefault(one.finalized_hash, []).append(one.name)
     return [
         f"block #{height}: " + " but ".join(f"{', '.join(names)} have {shorten(h)}" for h, names in hashes.items())
         for height, hashes in by_height.items()

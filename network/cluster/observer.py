@@ -28,6 +28,7 @@ class NodeStatus:
     head_hash: str | None = None
     state_root: str | None = None
     finalized: int | None = None
+    finalized_hash: str | None = None
 
 
 def clients_of(network: NetworkFile, timeout_seconds: float = 30.0) -> list[NodeClient]:
@@ -83,6 +84,7 @@ def _facts(client: NodeClient) -> dict[str, Any]:
         "head_hash": latest["hash"],
         "state_root": latest["stateRoot"],
         "finalized": int(finalized["number"], 16) if finalized else 0,
+        "finalized_hash": finalized["hash"] if finalized else None,
     }
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from network.failures import Busy
 
-DYNAMIC_RANGE: Final = range(20_000, 30_000)
+DYNAMIC_RANGE: Final = range(12_000, 30_000)
 """Below the range from which systems take ports for outgoing connections, and below our own usual ports."""
 
 

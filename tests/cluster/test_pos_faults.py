@@ -23,6 +23,7 @@ def test_a_split_grows_two_branches_and_healing_leaves_one(pos, load_on):
     with load_on(pos, ("n0", "n1"), pause=0.1) as load:
         pos.json("partition", "n0,n1", "/", "n2,n3")
         wait_until(lambda: len(heads(pos)) == 2, 40, "two branches")
+        assert pos.run("status")[0] == 0, "branches are no broken promise"
         wait_until(lambda: not pos.json("why", "not-finalized")["well"], 60, "finality stops")
         answer = pos.json("why", "not-finalized")
         assert {cause["fault"] for cause in answer["causes"]} == {"partition"}

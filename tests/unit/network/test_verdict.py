@@ -66,12 +66,13 @@ def test_the_job_needs_two_accounts():
         demo.MainJob([NodeClient("http://127.0.0.1:9")], [], 1, print)
 
 
-def test_conflicting_heads_are_said_in_words():
-    def status(name, head, block_hash):
-        return NodeStatus(name, "validator", "http://x", 1, "running", 3, head, block_hash, "0xbb", head)
+def test_conflicting_final_blocks_are_said_in_words():
+    def status(name, final, block_hash, head_hash="0xcc"):
+        return NodeStatus(name, "validator", "http://x", 1, "running", 3, 9, head_hash, "0xbb", final, block_hash)
 
     assert conflicts([status("n0", 5, "0xaa"), status("n1", 6, "0xbb"), status("n2", 5, "0xaa")]) == []
     assert conflicts([status("n0", 5, "0xaa"), status("n1", 5, "0xbb")]) == ["block #5: n0 have 0xaa but n1 have 0xbb"]
+    assert conflicts([status("n0", 5, "0xaa", "0xcc"), status("n1", 5, "0xaa", "0xdd")]) == [], "branches of pos"
 
 
 def test_tables_are_aligned():
