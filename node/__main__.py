@@ -12,6 +12,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,6 +21,7 @@ from node.chain.genesis import Genesis, GenesisError
 from node.chain.store import CorruptDatabase
 from node.config import ConfigError, NodeConfig, load_config
 from node.datadir import ChainServer, DataDir, read_genesis
+from node.evm.native import choice
 from node.keys import KeyFileError, read_key, read_keys, write_key
 from node.node import VERSION, Node, WrapEngine
 from node.rpc.server import PortBusy, ServerConfig
@@ -82,6 +84,8 @@ def run(config_path: Path, runtime: Runtime | None = None, wrap_engine: WrapEngi
     """
     try:
         config = load_config(config_path)
+        if not config.node.evm:
+            config = replace(config, node=replace(config.node, evm=choice.from_environment()))
         genesis = load_genesis(config)
         runtime = runtime or system_runtime()
         log = Log(runtime.clock, config.node.name, config.node.log_level, config.node.log_format)
@@ -91,7 +95,7 @@ def run(config_path: Path, runtime: Runtime | None = None, wrap_engine: WrapEngi
         dev_file = config.rpc.dev_keys_file
         dev_keys = read_keys(Path(dev_file)) if dev_file else []
         more_keys = [read_key(Path(text)) for text in config.consensus.validator_key_files]
-    except (ConfigError, GenesisError, KeyFileError) as error:
+    except (ConfigError, GenesisError, KeyFileError, choice.NoSuchMachine) as error:
         return _refused(str(error), UNUSABLE)
 
     def service() -> Service:

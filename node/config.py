@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
+from node.evm.native.choice import Evm
 from node.runtime.transport import split_address
 from node.telemetry.logs import LEVELS
 
@@ -84,6 +85,8 @@ class NodeSettings:
     genesis: str = ""
     log_level: str = "info"
     log_format: str = "text"
+    evm: str = ""
+    """plain, native or auto; empty: EVMESH_EVM, else plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,8 @@ def _checked(config: NodeConfig, origin: str, base: Path | None) -> NodeConfig:
         raise ConfigError(f"{origin}: node.log_level: {config.node.log_level!r} is none of {', '.join(LEVELS)}")
     if config.node.log_format not in ("text", "json"):
         raise ConfigError(f"{origin}: node.log_format: {config.node.log_format!r} is neither text nor json")
+    if config.node.evm and config.node.evm not in list(Evm):
+        raise ConfigError(f"{origin}: node.evm: {config.node.evm!r} is none of {', '.join(Evm)}")
     if config.rpc.port > 65535:
         raise ConfigError(f"{origin}: rpc.port: {config.rpc.port} is above 65535")
     try:

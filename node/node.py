@@ -22,7 +22,8 @@ from node.consensus.pos.rules import PosRules
 from node.consensus.validator_contract import VALIDATOR_CONTRACT, genesis_problem
 from node.consensus.validators import Validator, ValidatorSet
 from node.crypto.secp256k1 import address_of_private_key
-from node.evm.interpreter import Interpreter
+from node.evm.machine import VirtualMachine
+from node.evm.native import choice
 from node.p2p.identity import Identity
 from node.p2p.peer_set import P2PConfig
 from node.p2p.switch import Switch
@@ -87,7 +88,7 @@ class Node:
             PoolConfig(slots_max=config.pool.slots_max, sender_slots_max=config.pool.slots_per_sender),
             genesis.chain_id,
         )
-        vm = Interpreter()
+        vm = machine_of(config, log)
         self.chain = Chain(database, genesis, vm, runtime, log, known_transaction=self.pool.get)
         chain_status = status.Status(
             status.ChainIdentity(genesis.chain_id, self.chain.genesis_hash, genesis.rules_hash()),
@@ -265,6 +266,14 @@ class Node:
     def head(self) -> Header:
         """The head of this node's chain."""
         return self.chain.head
+
+
+def machine_of(config: NodeConfig, log: Log) -> VirtualMachine:
+    """The EVM that the operator has chosen. Raises ConfigError."""
+    try:
+        return choice.machine(choice.read_choice(config.node.evm, "node.evm"), lambda line: log.info(line))
+    except choice.NoSuchMachine as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_engine(config: NodeConfig, genesis: Genesis) -> None:

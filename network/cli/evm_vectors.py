@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from network.cli.vectors import run_vectors
+from network.cli.vectors import evm_option, run_vectors
 from network.vectors.running import Kind
 
 
@@ -37,6 +37,7 @@ _OPTIONS = [
     click.option("--fork", "--statetest.fork", "forks", multiple=True, metavar="FORK", help="Only this fork."),
     click.option("--run", "pattern", default="", metavar="REGEX", help="Only cases whose name matches."),
     click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes."),
+    evm_option,
     click.option("--human", is_flag=True, help="A table instead of JSON."),
     click.option("--json", "as_json", is_flag=True, help="JSON (the default)."),
     click.option("--dump", is_flag=True, help="Add the accounts after each case."),
@@ -84,6 +85,7 @@ def _run(kind: Kind, paths: tuple[str, ...], flags: dict[str, Any]) -> int:
         jobs=flags["jobs"],
         dump=flags["dump"],
         index=flags.get("index"),
+        evm=flags["evm"],
         trace=flags["trace"],
         trace_stack=not flags["no_stack"],
         trace_memory=flags["trace_memory"] and not flags["no_memory"],

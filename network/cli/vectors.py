@@ -15,10 +15,20 @@ from network.cli.output import Output
 from network.failures import EXIT_FAILURE, EXIT_USAGE, BadInput
 from network.vectors.files import read_all
 from network.vectors.networks import known_forks, network_named
-from network.vectors.running import Kind, Options, Totals, run_files
+from network.vectors.running import Kind, Options, Totals, machine_of, run_files
+from node.evm.native import choice
 
 SHOWN_MAX: Final = 50
 """Failures listed for people; --json lists every case."""
+
+evm_option = click.option(
+    "--evm",
+    type=click.Choice([kind.value for kind in choice.Evm]),
+    envvar=choice.VARIABLE,
+    default=choice.DEFAULT.value,
+    show_default=True,
+    help="The machine; traces come from the plain one.",
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,6 +43,7 @@ def vector_options(function: F) -> F:
             click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes."),
             click.option("--trace", is_flag=True, help="EIP-3155 lines on standard error (one process)."),
             click.option("--dump", is_flag=True, help="Add the accounts after each case to --json."),
+            evm_option,
             json_option,
         ]
     ):
@@ -90,13 +101,29 @@ def run_vectors(
     trace_stack: bool = True,
     trace_memory: bool = False,
     trace_return_data: bool = False,
+    evm: str = choice.DEFAULT,
 ) -> int:
     """Run, print, and answer the exit code. Raises BadInput where the flags make no sense."""
     _check_flags(forks, pattern)
     names = list(paths) or [line.strip() for line in sys.stdin if line.strip()]
     if not names:
         raise BadInput("no PATH is given", "name a JSON file, a folder or a .tar.gz")
-    options = Options(kind, frozenset(forks), pattern, index, trace, dump, trace_stack, trace_memory, trace_return_data)
+    options = Options(
+        kind,
+        frozenset(forks),
+        pattern,
+        index,
+        trace,
+        dump,
+        trace_stack,
+        trace_memory,
+        trace_return_data,
+        choice.Evm(evm),
+    )
+    try:
+        machine_of(options)
+    except choice.NoSuchMachine as error:
+        raise BadInput(f"--evm {evm}: {error}", "leave --evm out here") from None
     out = Output(as_json)
     totals = Totals()
     shown = 0

@@ -16,7 +16,8 @@ from network.vectors import block_cases, state_cases
 from network.vectors.fields import FieldError, FixtureError, mapping, parse_json
 from network.vectors.networks import same_network
 from network.vectors.verdicts import Verdict
-from node.evm.interpreter import Interpreter
+from node.evm.machine import VirtualMachine
+from node.evm.native import choice
 from node.evm.tracers.eip3155 import StructLines
 
 WAITING_PER_PROCESS: Final = 4
@@ -46,6 +47,7 @@ class Options:
     trace_stack: bool = True
     trace_memory: bool = False
     trace_return_data: bool = False
+    evm: choice.Evm = choice.DEFAULT
 
     def wants_fork(self, name: str) -> bool:
         """The fork is selected, by this or another name of it."""
@@ -89,6 +91,11 @@ class Totals:
     def forks(self) -> list[str]:
         """Every fork that was run, in order of name."""
         return sorted({*self.passed, *self.failed})
+
+
+def machine_of(options: Options) -> VirtualMachine:
+    """The machine asked for. Raises ``choice.NoSuchMachine``."""
+    return choice.machine(options.evm, lambda line: print(line, file=sys.stderr))
 
 
 def run_file(name: str, content: bytes, options: Options, trace_to: TextIO | None = None) -> FileResult:
@@ -140,11 +147,11 @@ def _run_case(
         )
     try:
         if isinstance(case, state_cases.StateCase):
-            verdict = state_cases.run_case(case, lines, options.dump)
+            verdict = state_cases.run_case(case, lines, options.dump, machine_of(options))
             if lines is not None:
                 lines.state_root(verdict.state_root)
             return verdict
-        return block_cases.run_case(case, Interpreter(), options.dump, lines)
+        return block_cases.run_case(case, machine_of(options), options.dump, lines)
     except FieldError:
         raise
     except Exception as error:

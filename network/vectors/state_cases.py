@@ -25,7 +25,7 @@ from network.vectors.transaction_json import state_test_transaction
 from network.vectors.verdicts import Verdict, exception_name, name_difference
 from node.crypto.hashes import keccak256
 from node.evm.interpreter import Interpreter
-from node.evm.machine import Tracer
+from node.evm.machine import Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment
 from node.evm.spec import GAS_PER_BLOB, Spec
 from node.execution.fees import blob_base_fee
@@ -109,7 +109,9 @@ def environment(env: Mapping[str, Any], spec: Spec, chain_id: int) -> BlockEnvir
     )
 
 
-def run_case(case: StateCase, tracer: Tracer | None = None, dump: bool = False) -> Verdict:
+def run_case(
+    case: StateCase, tracer: Tracer | None = None, dump: bool = False, vm: VirtualMachine | None = None
+) -> Verdict:
     """Run and judge one case. Raises FieldError where the case itself is malformed."""
     began = time.perf_counter()
     expected = _expected_exception(case.post)
@@ -123,7 +125,7 @@ def run_case(case: StateCase, tracer: Tracer | None = None, dump: bool = False) 
         tx = _transaction(case)
         if "txbytes" in case.post and replace(tx, _raw=[]).encode() != tx.encode():
             problem = "another encoding of the transaction"
-        logs = _execute(case, tx, journal, tracer)
+        logs = _execute(case, tx, journal, vm or Interpreter(), tracer)
     except InvalidTransaction as refusal:
         ours = exception_name(refusal)
         verdict = replace(verdict, got_exception=ours, name_differs=name_difference(expected, ours))
@@ -157,7 +159,9 @@ def _transaction(case: StateCase) -> Transaction:
     return state_test_transaction(case.transaction, indexes, case.block.chain_id)
 
 
-def _execute(case: StateCase, tx: Transaction, journal: JournaledState, tracer: Tracer | None) -> tuple[Log, ...]:
+def _execute(
+    case: StateCase, tx: Transaction, journal: JournaledState, vm: VirtualMachine, tracer: Tracer | None
+) -> tuple[Log, ...]:
     """Its logs. Raises InvalidTransaction."""
     spec = case.spec
     checked = check_transaction(
@@ -170,7 +174,7 @@ def _execute(case: StateCase, tx: Transaction, journal: JournaledState, tracer: 
         gas_available=case.block.gas_limit,
         blob_gas_available=0 if spec.blobs is None else spec.blobs.max * GAS_PER_BLOB,
     )
-    return apply_transaction(checked, journal, case.block, spec, Interpreter(), tracer).logs
+    return apply_transaction(checked, journal, case.block, spec, vm, tracer).logs
 
 
 def logs_hash(logs: tuple[Log, ...]) -> bytes:

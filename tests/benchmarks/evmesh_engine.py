@@ -34,7 +34,7 @@ class Adapter:
     """One engine over one allocation."""
 
     def __init__(self, block: dict) -> None:
-        self._vm = choice.machine(choice.from_environment())
+        self._vm = choice.machine(choice.from_environment(), print)
         self.version = f"evmesh {VERSION} {'native' if isinstance(self._vm, NativeMachine) else 'plain'}"
         self._block = BlockEnvironment(
             chain_id=block["chain_id"],

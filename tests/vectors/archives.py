@@ -14,6 +14,7 @@ from network.vectors.fields import parse_json
 from network.vectors.files import read_all
 from network.vectors.running import Kind, Options, Totals, run_files
 from network.vectors.verdicts import Verdict
+from node.evm.native import choice
 
 FIXTURES = Path(__file__).resolve().parents[2].parent / "shared" / "fixtures"
 
@@ -43,12 +44,14 @@ def one_in(every: int, share: int = 0, shares: int = 1) -> Callable[[str], bool]
     return wanted
 
 
-def run_archive(archive: str, kind: Kind, wanted: Callable[[str], bool]) -> tuple[Totals, list[Verdict]]:
-    """The counts and the failures of an archive's wanted files."""
+def run_archive(
+    archive: str, kind: Kind, wanted: Callable[[str], bool], evm: choice.Evm = choice.DEFAULT
+) -> tuple[Totals, list[Verdict]]:
+    """The counts and the failures of an archive's wanted files, on one of the machines."""
     totals = Totals()
     failures: list[Verdict] = []
     jobs = int(os.environ.get("EVMESH_VECTOR_JOBS", "1"))
-    for result in run_files(read_all([archive_path(archive)], wanted), Options(kind), jobs):
+    for result in run_files(read_all([archive_path(archive)], wanted), Options(kind, evm=evm), jobs):
         totals.add(result)
         failures += [verdict for verdict in result.verdicts if not verdict.passed]
     return totals, failures

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import logging
+import importlib
 import os
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final
+from typing import Final, cast
 
 from node.evm.interpreter import Interpreter
 from node.evm.machine import VirtualMachine
-from node.evm.native.machine import NativeMachine, load_machine
-from node.evm.native.object_file import NativeUnavailable
 
 VARIABLE: Final = "EVMESH_EVM"
-LOG: Final = logging.getLogger(__name__)
 
 
 class Evm(StrEnum):
@@ -29,38 +25,62 @@ class Evm(StrEnum):
 DEFAULT: Final = Evm.PLAIN
 
 
-def from_environment() -> Evm:
-    """EVMESH_EVM, else the default. Raises ValueError for another word."""
-    told = os.environ.get(VARIABLE)
-    if not told:
+class NoSuchMachine(Exception):
+    """The machine asked for is none, or cannot run here; the message says what to do."""
+
+
+def read_choice(text: str, where: str) -> Evm:
+    """One of the three words; empty is the default. Raises ``NoSuchMachine`` naming ``where`` it stands."""
+    if not text:
         return DEFAULT
     try:
-        return Evm(told)
+        return Evm(text)
     except ValueError:
-        raise ValueError(f"{VARIABLE} is {told!r}: choose {', '.join(Evm)}") from None
+        raise NoSuchMachine(f"{where}: {text!r} is none of {', '.join(Evm)}") from None
 
 
-@functools.cache
-def _native() -> NativeMachine | NativeUnavailable:
-    try:
-        return load_machine(LOG.info)
-    except NativeUnavailable as error:
-        return error
+def from_environment() -> Evm:
+    """EVMESH_EVM, else the default. Raises ``NoSuchMachine``."""
+    return read_choice(os.environ.get(VARIABLE, ""), VARIABLE)
 
 
-@functools.cache
-def _say_once(why: str) -> None:
-    LOG.warning("no native EVM here, the plain one runs: %s", why)
+class _Told:
+    """Whether this process has said that it has no native machine."""
+
+    yet = False
 
 
-def machine(wanted: Evm, say: Callable[[str], None] = _say_once) -> VirtualMachine:
-    """The machine. Raises ``NativeUnavailable`` for ``native`` where there is none; ``auto`` says so once."""
+def machine(wanted: Evm, say: Callable[[str], None]) -> VirtualMachine:
+    """The machine. ``say`` hears that it is being compiled, and for ``auto``, once, that there can be none here.
+
+    Raises ``NoSuchMachine`` for ``native`` where there can be none.
+    """
     if wanted is Evm.PLAIN:
         return Interpreter()
-    found = _native()
-    if isinstance(found, NativeMachine):
-        return found
-    if wanted is Evm.NATIVE:
+    try:
+        return _native(say)
+    except NoSuchMachine as error:
+        if wanted is Evm.NATIVE:
+            raise NoSuchMachine(f"{error}; choose auto or plain") from None
+        if not _Told.yet:
+            _Told.yet = True
+            say(f"{error}; the plain one runs")
+        return Interpreter()
+
+
+_LOADED: Final[list[VirtualMachine | NoSuchMachine]] = []
+
+
+def _native(say: Callable[[str], None]) -> VirtualMachine:
+    """The process's native machine, loaded at the first call. Raises ``NoSuchMachine``."""
+    if not _LOADED:
+        # whoever runs the plain machine never loads the compiler
+        native = importlib.import_module("node.evm.native.machine")
+        try:
+            _LOADED.append(cast("VirtualMachine", native.load_machine(say)))
+        except native.NativeUnavailable as error:
+            _LOADED.append(NoSuchMachine(f"no native EVM here: {error}"))
+    found = _LOADED[0]
+    if isinstance(found, NoSuchMachine):
         raise found
-    say(str(found))
-    return Interpreter()
+    return found

@@ -24,6 +24,7 @@ from node.evm.native.compiler.module import HANDLER_AT
 from node.evm.native.compiler.types import layout
 from node.evm.native.interpreter.catalogue import UnknownInstruction
 from node.evm.native.llvm import LoadedObject
+from node.evm.native.object_file import NativeUnavailable
 from node.evm.native.rules import GAS_MAX, lay_out
 from node.evm.native.runtime import records
 from node.evm.native.runtime.records import Frame as FrameRecord
@@ -181,6 +182,9 @@ class NativeMachine(MessageMachine):
 def load_machine(say: Callable[[str], None] = lambda line: None) -> NativeMachine:
     """The native machine of this process, compiled or taken from its cache; ``say`` hears when it must be compiled.
 
-    Raises ``object_file.NativeUnavailable`` where it cannot be.
+    Raises ``NativeUnavailable`` where it cannot be.
     """
     return NativeMachine(object_file.load(say))
+
+
+__all__ = ("NativeMachine", "NativeUnavailable", "load_machine")
