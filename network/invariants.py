@@ -8,6 +8,7 @@ what it was told, so a node that restarts with less than it once reported is fou
     linkage     every block of a node's chain builds on the block below it
     order       finalized <= safe <= head
     validity    no transaction twice in one chain, none that nobody sent, each sender's in the order of their nonces
+    supply      what all accounts hold is what they began with less the base fees that were burnt
     honesty     no honest node is convicted (reported by ``on_convicted``)
     progress    after the faults, every live node decides again (asked for, see ``check_progress``)
 """
@@ -27,6 +28,7 @@ class Invariant(Enum):
     LINKAGE = "linkage"
     ORDER = "order"
     VALIDITY = "validity"
+    SUPPLY = "supply"
     HONESTY = "honesty"
     PROGRESS = "progress"
 

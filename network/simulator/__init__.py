@@ -9,6 +9,12 @@
     simulation   N whole nodes in a world, every move of a head judged
     traffic      users who send transactions, and repeat what got lost
     swarm        one seed: a cluster, its weather, its faults; then all heals
+    scenario     a run as data, faults and all: what both levels take, what a failure file holds
+    level1       the engines alone on a heap, hundreds of times faster than time
+    level2       a scenario on whole nodes
+    choosing     the scenario that a seed, or a plan, means
+    runs         one run of either level, judged; the file of a run that fails
+    shrinking    a failing run made smaller
 
 May import node/ and the rest of network/. Nothing in node/ knows that it exists.
 """

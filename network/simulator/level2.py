@@ -15,6 +15,7 @@ from network.faults.liar import LIES, Liar
 from network.faults.link_faults import LinkFaults
 from network.faults.link_policy import NS_PER_MS, LinkCondition
 from network.faults.vocabulary import FaultAction
+from network.invariants import Invariant, InvariantViolated
 from network.simulator.blueprint import make_blueprint
 from network.simulator.clocks import START_WALL_MS, SkewedClock
 from network.simulator.disk import SimulatedDisk
@@ -332,15 +333,22 @@ class Level2Run:
         simulation.start()
         driver = FaultDriver(simulation, scenario)
         driver.schedule()
+        users = None
         if scenario.rate:
-            calm = scenario.calm_ms
-            simulation.traffic(scenario.rate, until=lambda: simulation.now_ms >= calm)
+            users = simulation.traffic(scenario.rate, until=lambda: simulation.now_ms >= scenario.calm_ms)
         simulation.run_for(scenario.calm_ms + 1 - simulation.now_ms)
         before = dict.fromkeys(self._honest, max(simulation.judge.finalized().values(), default=0))
         simulation.run_for(max(0, scenario.until_ms - simulation.now_ms))
         self._ask_for_progress(before)
+        if self.judged and users is not None and users.waiting:
+            raise InvariantViolated(
+                Invariant.PROGRESS, f"{users.waiting} of {len(users.sent)} transactions are in no chain at the end"
+            )
         self._nobody_honest_is_convicted()
         simulation.check_same_chains(final=True)
+        for name in simulation.nodes:
+            if name in self._honest:
+                simulation.check_supply(name)
 
     def _ask_for_progress(self, before: dict[str, int]) -> None:
         scenario = self.scenario

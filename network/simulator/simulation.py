@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import Any, Final, Self
 
 from network.faults.link_policy import LinkCondition, LinkPolicy
-from network.invariants import BlockFacts, InvariantViolated, Judge
+from network.invariants import BlockFacts, Invariant, InvariantViolated, Judge
 from network.simulator.blueprint import Blueprint, NodePlan, make_blueprint
 from network.simulator.disk import SimulatedDatabase
 from network.simulator.event_loop import NODE
@@ -30,6 +30,7 @@ from network.simulator.world import Machine, World
 from node.chain.feed import Finalized, NewHead, News
 from node.consensus.engine import Engine
 from node.node import Node
+from node.primitives.scalars import Address
 from node.runtime.runtime import Runtime
 from node.telemetry.logs import Log
 from node.types.blocks import Block
@@ -51,7 +52,8 @@ def facts_of(block: Block) -> BlockFacts:
     """A block as the judge takes it."""
     header = block.header
     transactions = tuple(bytes(transaction.hash) for transaction in block.transactions)
-    return BlockFacts(header.number, block.hash, header.parent_hash, header.state_root, transactions)
+    senders = tuple((bytes(transaction.sender), transaction.nonce) for transaction in block.transactions)
+    return BlockFacts(header.number, block.hash, header.parent_hash, header.state_root, transactions, senders)
 
 
 class Simulation:
@@ -80,6 +82,7 @@ class Simulation:
         self.wrap_engine: Callable[[str, Engine], Engine] = lambda name, engine: engine
         """What stands around a node's engine, from its next start on."""
         self.judge = Judge(self.blueprint.genesis.block().hash, self.sent)
+        self._touched: dict[Address, None] = dict.fromkeys(self.blueprint.genesis.alloc)
         for plan in self.blueprint.nodes:
             self.world.add_machine(plan.name)
 
@@ -196,6 +199,11 @@ class Simulation:
             self.trace.record(f"head {name} {header.number} {header.hash.hex()} {header.state_root.hex()}")
             added, removed = [facts_of(block) for block in news.added], [facts_of(block) for block in news.removed]
             self._judged(lambda: self.judge.on_head(name, added, removed))
+            self._touched.update(dict.fromkeys(news.changed or ()))
+            for block in news.added:
+                self._touched[block.header.coinbase] = None
+                for transaction in block.transactions:
+                    self._touched.update(dict.fromkeys((transaction.sender, transaction.to or transaction.sender)))
         elif isinstance(news, Finalized):
             header = news.header
             self.trace.record(f"final {name} {header.number}")
@@ -230,6 +238,25 @@ class Simulation:
                 seen.setdefault((block.encode(), tuple(receipt.encode() for receipt in receipts)), name)
             assert len(seen) == 1, f"block {number} differs: {list(seen.values())}"
         return height
+
+    def check_supply(self, name: str) -> int:
+        """All accounts that ever changed hold what genesis gave less what was burnt, at a node's finalized block.
+
+        Wei. Raises InvariantViolated: wei came from nowhere, or went where no account is known.
+        """
+        chain = self.nodes[name].chain
+        expected = sum(account.balance for account in self.blueprint.genesis.alloc.values())
+        for number in range(1, chain.finalized.number + 1):
+            header = chain.header_by_number(number)
+            assert header is not None, f"{name} lacks block {number}"
+            expected -= (header.base_fee_per_gas or 0) * header.gas_used
+        view = chain.view_at(chain.finalized)
+        held = (view.account(address) for address in self._touched)
+        total = sum(account.balance for account in held if account is not None)
+        if total != expected:
+            number = chain.finalized.number
+            raise InvariantViolated(Invariant.SUPPLY, f"{name} has {total} wei at block {number}, not {expected}")
+        return expected
 
     # ---- time
 

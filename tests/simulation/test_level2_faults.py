@@ -8,11 +8,14 @@ import pytest
 
 from network.faults.kinds import KINDS
 from network.faults.vocabulary import FaultAction, Plan
+from network.invariants import Invariant, InvariantViolated
 from network.simulator.choosing import chosen_scenario
 from network.simulator.level2 import FaultDriver, Level2Run
 from network.simulator.runs import run
 from network.simulator.scenario import Scenario
 from network.simulator.simulation import Simulation
+from network.simulator.traffic import Traffic
+from node.protocols.transactions import TransactionExchange
 
 
 def scenario(engine: str, *faults: FaultAction, **changes: Any) -> Scenario:
@@ -149,3 +152,31 @@ def test_a_drawn_seed_repeats_itself(engine: str, seed: int) -> None:
     assert first == again
     assert first.violation is None, str(first.violation)
     assert first.trace_hash != run(2, chosen_scenario(engine, 2, seed + 50, 4, 20_000, None)).trace_hash
+
+
+@pytest.mark.parametrize(("engine", "seed"), [("pos", 6), ("bft", 39)])
+def test_a_drawn_seed_keeps_every_promise(engine: str, seed: int) -> None:
+    result = run(2, chosen_scenario(engine, 2, seed, None, None, None))
+    assert result.violation is None, str(result.violation)
+    assert result.judged_progress
+
+
+def test_wei_that_goes_where_no_account_is_known_is_missed(begun: Any) -> None:
+    simulation, _ = begun(scenario("bft"))
+    simulation.traffic(per_second=5)
+    simulation.run_for(8_000)
+    begun_with = sum(account.balance for account in simulation.blueprint.genesis.alloc.values())
+    assert 0 < begun_with - simulation.check_supply("n1") < 10**17, "some base fees were burnt"
+    del simulation._touched[simulation.blueprint.accounts[3].address]
+    with pytest.raises(InvariantViolated) as caught:
+        simulation.check_supply("n1")
+    assert caught.value.invariant is Invariant.SUPPLY
+
+
+def test_a_pool_that_loses_transactions_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Traffic, "_repeat", lambda self: None)
+    monkeypatch.setattr(TransactionExchange, "start", lambda self, scope: None)
+    crash = fault("crash", 2_500, 2_600)
+    result = run(2, scenario("bft", crash, calm_ms=8_000, until_ms=40_000, rate=20))
+    assert result.violation is not None
+    assert "transactions are in no chain" in result.violation.detail

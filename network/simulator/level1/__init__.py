@@ -1,6 +1,13 @@
 """Level 1: the sans-I/O engines on a bare heap, thousands of seeds.
 
-world.py the heap, links and faults · nodes.py one engine with its disk and key · byzantine.py what liars do ·
-judge.py what must hold. The engine, signer and consensus log are the node's own; the EVM is a hash and
-signatures are tags (the signer's key is a door), unless a run asks for real ones.
+    heap         virtual time
+    machine      one computer: effects in order, crashes between them, clocks, a log disk that tears and fills
+    harness      links, faults, timers, trace and judgement of a run, the same for both engines
+    swarm        a scenario drawn from a seed · draws: crashes, partitions, weather
+    payloads     the EVM: a state root is a hash of the one before and of the payload
+
+    bft  world · nodes · byzantine · judge · convictions
+    pos  pos_world · pos_node · pos_byzantine · pos_judge
+
+Engine, signer and consensus log are the node's own; signatures are tags (the signer's key is a door).
 """
