@@ -63,7 +63,15 @@ class Chain:
         self._rules = ChainRules(self.schedule, self._views)
         self._head = Head(self.store, self._candidates, self.feed, runtime, marks)
         self._payloads = Payloads(
-            self.chain_id, self._rules, vm, self.store, self._candidates, self._views, runtime, known_transaction
+            self.chain_id,
+            self._rules,
+            vm,
+            self.store,
+            self._candidates,
+            self._views,
+            runtime,
+            known_transaction,
+            self.feed.publish,
         )
         self._turn = asyncio.Lock()  # the verbs share candidates: one at a time
 

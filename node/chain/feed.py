@@ -31,7 +31,17 @@ class Finalized:
     header: Header
 
 
-News: TypeAlias = NewHead | Finalized
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """A block was executed, or ``built`` here, in so many milliseconds; nothing says yet that it will be head."""
+
+    header: Header
+    transactions: int
+    elapsed_ms: int
+    built: bool
+
+
+News: TypeAlias = NewHead | Finalized | Executed
 
 
 class Feed:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from node.chain.candidates import Candidate, Candidates
+from node.chain.feed import Executed
 from node.chain.rules import ChainRules
 from node.chain.store import ChainStore
 from node.chain.views import Views
@@ -55,6 +56,7 @@ class Payloads:
         views: Views,
         runtime: Runtime,
         known_transaction: KnownTransaction,
+        tell: Callable[[Executed], None],
     ) -> None:
         self._chain_id = chain_id
         self._rules = rules
@@ -64,6 +66,7 @@ class Payloads:
         self._views = views
         self._runtime = runtime
         self._known_transaction = known_transaction
+        self._tell = tell
 
     async def execute(self, block: Block, operations: tuple[Operation, ...] = ()) -> PayloadStatus:
         """Execute ``block`` on its parent's state, behind what consensus orders, and compare every header field."""
@@ -73,12 +76,18 @@ class Payloads:
         parent = self._views.header(block.header.parent_hash)
         if parent is None:
             return PayloadStatus(valid=False, reason="UNKNOWN_PARENT", missing_parent=True)
+        began_ms = self._runtime.clock.monotonic_ms()
         try:
             candidate = await self._runtime.workers.run(self._execute, block, parent, operations)
         except (InvalidBlock, InvalidTransaction) as refusal:
             return PayloadStatus(valid=False, reason=str(refusal.reason), facts=dict(refusal.facts))
         self._candidates.add(candidate)
+        self._told(block, began_ms, built=False)
         return PayloadStatus(valid=True)
+
+    def _told(self, block: Block, began_ms: int, built: bool) -> None:
+        elapsed_ms = self._runtime.clock.monotonic_ms() - began_ms
+        self._tell(Executed(block.header, len(block.transactions), elapsed_ms, built))
 
     def _execute(self, block: Block, parent: Header, operations: tuple[Operation, ...]) -> Candidate:
         for tx in block.transactions:
@@ -116,10 +125,12 @@ class Payloads:
         parent = self._views.header(parent_hash)
         if parent is None:
             raise UnknownParent(f"0x{parent_hash.hex()}")
+        began_ms = self._runtime.clock.monotonic_ms()
         built = await self._runtime.workers.run(self._build, parent, attributes, candidates, deadline_ms)
         result = built.result
         changed = _changed(result)
         self._candidates.add(Candidate(built.block, result.receipts, result.commit, changed, attributes.operations))
+        self._told(built.block, began_ms, built=True)
         return built
 
     def _build(

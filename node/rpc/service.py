@@ -30,6 +30,7 @@ from node.rpc.api import Api, make_api
 from node.rpc.backend import Backend
 from node.rpc.dispatch import Dispatcher
 from node.rpc.methods import combined
+from node.rpc.node_metrics import register_node_metrics
 from node.rpc.server import Handler, Health, RpcServer, ServerConfig
 from node.rpc.websocket import WebSocketDoor
 from node.telemetry.metrics import Metrics
@@ -79,22 +80,6 @@ def make_dispatcher(api: Api, metrics: Metrics) -> Dispatcher:
         observe=observe,
         prepare=api.pending.prepare,
     )
-
-
-def register_node_metrics(metrics: Metrics, backend: Backend) -> None:
-    """The basics of a node, read when somebody scrapes."""
-    chain = backend.chain
-    for mark in ("head", "safe", "finalized"):
-        metrics.gauge(
-            f"evmesh_{mark}_block_number",
-            f"Height of the {mark} block.",
-            read=lambda mark=mark: getattr(chain, mark).number,  # type: ignore[misc]
-        )
-    metrics.gauge("evmesh_head_gas_used", "Gas used by the head block.", read=lambda: chain.head.gas_used)
-    metrics.gauge("evmesh_head_timestamp_seconds", "Time of the head block.", read=lambda: chain.head.timestamp)
-    metrics.gauge("evmesh_peers", "Connected peers.", read=lambda: len(backend.peers()))
-    metrics.gauge("evmesh_pool_pending", "Executable transactions in the pool.", read=lambda: backend.pool.status()[0])
-    metrics.gauge("evmesh_pool_queued", "Transactions that wait for a gap.", read=lambda: backend.pool.status()[1])
 
 
 class RpcService:
