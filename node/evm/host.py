@@ -8,16 +8,23 @@ created and destroyed sets.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from node.primitives.scalars import Address, Hash32
 from node.types.receipts import Log
+
+AccountFacts: TypeAlias = tuple[bool, int, int, bytes, bool, bool, bool]
+"""(exists, nonce, balance, code hash, is warm, is created, is destroyed); see the questions of these names."""
 
 
 class Host(Protocol):
     """The state as the EVM sees it during one transaction."""
 
     # --- accounts ---
+    def account_facts(self, address: Address) -> AccountFacts:
+        """All at once, for machines that keep their own tables."""
+        ...
+
     def account_exists(self, address: Address) -> bool:
         """There is an account, be it empty (what counted before EIP-161)."""
         ...
@@ -94,6 +101,10 @@ class Host(Protocol):
         ...
 
     # --- storage ---
+    def slot_facts(self, address: Address, slot: int) -> tuple[int, int, bool]:
+        """(value, value at the start of the transaction, whether it is warm), all at once."""
+        ...
+
     def storage(self, address: Address, slot: int) -> int:
         """The current value."""
         ...
@@ -165,4 +176,4 @@ def delegation_target(code: bytes) -> Address | None:
     return None
 
 
-__all__: Sequence[str] = ("Host", "delegation_target")
+__all__: Sequence[str] = ("AccountFacts", "Host", "delegation_target")

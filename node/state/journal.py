@@ -132,6 +132,19 @@ class JournaledState:
         account = self._accounts[address] = JournaledAccount(self._view.account(address))
         return account
 
+    def account_facts(self, address: Address) -> tuple[bool, int, int, bytes, bool, bool, bool]:
+        """(exists, nonce, balance, code hash, is warm, is created, is destroyed)."""
+        account = self._accounts.get(address) or self._load(address)
+        return (
+            account.exists,
+            account.nonce,
+            account.balance,
+            account.code_hash,
+            address in self._warm,
+            address in self._created,
+            address in self._destroyed,
+        )
+
     def account_exists(self, address: Address) -> bool:
         """There is an account, be it empty: in the view, or touched since."""
         return (self._accounts.get(address) or self._load(address)).exists
@@ -295,6 +308,15 @@ class JournaledState:
         account = self._accounts.get(address) or self._load(address)
         value = account.slots.get(slot)
         return self._load_slot(account, address, slot) if value is None else value
+
+    def slot_facts(self, address: Address, slot: int) -> tuple[int, int, bool]:
+        """(value, value at the start of the transaction, whether it is warm)."""
+        account = self._accounts.get(address) or self._load(address)
+        value = account.slots.get(slot)
+        if value is None:
+            value = self._load_slot(account, address, slot)
+        warm = self._warm_slots.get(address)
+        return value, account.original.get(slot, value), warm is not None and slot in warm
 
     def _load_slot(self, account: JournaledAccount, address: Address, slot: int) -> int:
         if account.cleared:

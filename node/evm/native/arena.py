@@ -9,7 +9,7 @@ import ctypes
 import mmap
 import struct
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
 from node.evm.native.compiler.types import Struct, layout, size_of
 from node.evm.native.runtime.records import (
@@ -58,6 +58,22 @@ class Area:
         """Give the pages back; they read zero again."""
         if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+class Counters(NamedTuple):
+    """The first fields of ``Run``, in its order."""
+
+    given_up: int
+    refund: int
+    accounts_count: int
+    slots_count: int
+    journal_length: int
+    journal_mark: int
+    logs_length: int
+    logs_count: int
+
+
+assert tuple(layout(Run))[:8] == Counters._fields
 
 
 class Arena:
@@ -113,16 +129,20 @@ class Arena:
         for name, value in first.items():
             put(self.run, Run, name, value)
 
-    def begin(self) -> None:
-        """Empty every table."""
-        for name in _COUNTERS:
-            _U64.pack_into(self.run.view, _RUN[name].offset, 0)
+    def begin(self, target: bytes, blob_hashes: int, blob_count: int) -> None:
+        """Empty every table; ``target`` is 32 bytes, little-endian."""
+        _HEAD.pack_into(self.run.view, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, blob_hashes, blob_count, target)
 
-    def end(self) -> None:
+    def counters(self) -> Counters:
+        """How much is in the tables."""
+        return Counters._make(_COUNTERS.unpack_from(self.run.view))
+
+    def end(self, counters: Counters) -> None:
         """Do not keep more memory than a usual message needs."""
-        for area, counter in ((self.journal, "journal_length"), (self.logs, "logs_length")):
-            if get(self.run, Run, counter) > KEPT_BYTES:
-                area.release()
+        if counters.journal_length > KEPT_BYTES:
+            self.journal.release()
+        if counters.logs_length > KEPT_BYTES:
+            self.logs.release()
 
     def shrink(self) -> None:
         """After a message that may have used much: give memory and stacks back."""
@@ -132,20 +152,10 @@ class Arena:
 
 _U64: Final = struct.Struct("<Q")
 _I64: Final = struct.Struct("<q")
-_RUN: Final = layout(Run)
-_COUNTERS: Final = (
-    "given_up",
-    "refund",
-    "accounts_count",
-    "slots_count",
-    "journal_length",
-    "journal_mark",
-    "logs_length",
-    "logs_count",
-    "returned_size",
-    "init_codes_length",
-    "deployed_length",
-)
+_HEAD: Final = struct.Struct("<12Qq32s")
+"""The fields of ``Run`` up to ``answer``."""
+_COUNTERS: Final = struct.Struct("<Qq6Q")
+assert tuple(layout(Run))[:14][-1] == "answer", "what _HEAD packs"
 
 
 def put(area: Area, struct_type: type[Struct], name: str, value: int, at: int = 0) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from node.evm.host import Host
 from node.evm.message import BlockEnvironment, TransactionEnvironment
-from node.evm.native.arena import Arena, get, get_signed, put
+from node.evm.native.arena import Arena, Counters, get, get_signed, put
 from node.evm.native.codes import CodeCache
 from node.evm.native.compiler.types import layout, size_of
 from node.evm.native.runtime import records
@@ -35,7 +35,7 @@ _BALANCE_AT: Final = layout(Account)["balance"].offset
 _CODE_AT: Final = layout(Account)["code"].offset
 _FLAGS_AT: Final = layout(Account)["flags"].offset
 _ANSWER_AT: Final = layout(Run)["answer"].offset
-_WARM_CREATED_DESTROYED: Final = records.WARM | records.CREATED | records.DESTROYED
+_TWELVE_ZEROS: Final = bytes(12)
 
 
 class Bridge:
@@ -48,38 +48,31 @@ class Bridge:
         self._kept: list[object] = []
         self._addresses: list[Address] = []
         self._loaded: list[tuple[bytes, int, int]] = []
+        self._block: BlockEnvironment | None = None
+        """Whose words lie in the surroundings."""
         self.interrupt: BaseException | None = None
 
-    def begin(self, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec) -> None:
-        """A new message: whom to ask from now on."""
+    def begin(
+        self, target: Address, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec
+    ) -> None:
+        """A new message: whom to ask from now on. Raises OverflowError for surroundings that are no words."""
         self._host = host
-        self._block = block
         self._precompiles = spec.precompiles
         self._kept.clear()
         self._addresses.clear()
         self._loaded.clear()
         self.interrupt = None
         arena = self.arena
-        arena.begin()
-        words = (
-            int.from_bytes(tx.origin, "big"),
-            tx.gas_price,
-            int.from_bytes(block.coinbase, "big"),
-            block.timestamp,
-            block.number,
-            block.difficulty,
-            int.from_bytes(block.prev_randao, "big"),
-            block.gas_limit,
-            block.chain_id,
-            block.base_fee_per_gas,
-            block.blob_base_fee,
-        )
-        arena.surroundings.view[:] = b"".join([word.to_bytes(32, "little") for word in words])
         hashes = b"".join(tx.blob_versioned_hashes)
+        place = 0
         if hashes:
             self._kept.append(hashes)
-            put(arena.run, Run, "blob_hashes", address_of(hashes))
-        put(arena.run, Run, "blob_count", len(tx.blob_versioned_hashes))
+            place = address_of(hashes)
+        arena.begin(target[::-1] + _TWELVE_ZEROS, place, len(tx.blob_versioned_hashes))
+        if block is not self._block:
+            self._block = block
+            arena.surroundings.view[64:] = block_words(block)
+        arena.surroundings.view[:64] = tx.origin[::-1] + _TWELVE_ZEROS + tx.gas_price.to_bytes(32, "little")
 
     def keep(self, thing: object) -> None:
         """Let ``thing`` live until the next message."""
@@ -97,6 +90,7 @@ class Bridge:
                 return self._code(a)
             if question == records.ASK_PRECOMPILE:
                 return self._precompile(a, b)
+            assert self._block is not None
             number = int.from_bytes(self._block.block_hash(a), "big")
             self.arena.run.view[_ANSWER_AT : _ANSWER_AT + 32] = number.to_bytes(32, "little")
             return 0
@@ -111,32 +105,24 @@ class Bridge:
         view = self.arena.accounts.view
         at = place - self.arena.accounts.address
         address = Address(view[at : at + 20].tobytes()[::-1])
-        host = self._host
-        balance = host.balance(address).to_bytes(32, "little")
-        nonce = host.nonce(address)
-        code_hash = host.code_hash(address)
-        flags = 0
-        if host.account_exists(address):
-            flags |= records.EXISTS
-        if host.is_warm_address(address):
-            flags |= records.WARM
+        exists, nonce, balance, code_hash, warm, created, destroyed = self._host.account_facts(address)
+        flags = (
+            exists * records.EXISTS | warm * records.WARM | created * records.CREATED | destroyed * records.DESTROYED
+        )
         if address in self._precompiles:
             flags |= records.PRECOMPILE
-        if host.is_created(address):
-            flags |= records.CREATED
-        if host.is_destroyed(address):
-            flags |= records.DESTROYED
         if address == RIPEMD160:
             flags |= records.TOUCH_SURVIVES
-        if nonce == 0 and code_hash == EMPTY_HASH and not host.can_create_at(address):
-            flags |= records.HAS_STORAGE
         code = jumps = 0
         if code_hash == EMPTY_HASH:
             flags |= records.CODE_LOADED
             code, _, jumps = self._codes.empty
-        _STATE.pack_into(view, at + _BALANCE_AT, balance, code_hash[::-1], nonce, code, 0, jumps, flags)
+            if nonce == 0 and not self._host.can_create_at(address):
+                flags |= records.HAS_STORAGE
+        word = balance.to_bytes(32, "little")
+        _STATE.pack_into(view, at + _BALANCE_AT, word, code_hash[::-1], nonce, code, 0, jumps, flags)
         self._addresses.append(address)
-        self._loaded.append((balance, nonce, flags))
+        self._loaded.append((word, nonce, flags))
         return 0
 
     def _code(self, place: int) -> int:
@@ -154,17 +140,12 @@ class Bridge:
         key, _, _, _, owner, _, _, position, kept_at = _SLOT.unpack_from(view, at)
         address = self._addresses[owner]
         flags_at = account - self.arena.accounts.address + _FLAGS_AT
-        host = self._host
-        slot = int.from_bytes(key, "little")
-        warm = records.WARM if host.is_warm_slot(address, slot) else 0
-        created = view_u64(self.arena.accounts.view, flags_at) & records.CREATED
-        if created and not self._loaded[owner][2] & records.CREATED:
-            value = original = bytes(32)  # the account is new here, whatever the host has
-        else:
-            number = host.storage(address, slot)
-            value = number.to_bytes(32, "little")
-            before = host.original_storage(address, slot)
-            original = value if before == number else before.to_bytes(32, "little")
+        number, before, is_warm = self._host.slot_facts(address, int.from_bytes(key, "little"))
+        if self.arena.accounts.view[flags_at] & records.CREATED and not self._loaded[owner][2] & records.CREATED:
+            number = before = 0  # the account is new here, whatever the host has
+        value = number.to_bytes(32, "little")
+        original = value if before == number else before.to_bytes(32, "little")
+        warm = is_warm * records.WARM
         _SLOT.pack_into(view, at, key, value, warm, original, owner, value, warm, position, kept_at)
         return 0
 
@@ -189,7 +170,7 @@ class Bridge:
 
     # --- the result ---
 
-    def write_back(self) -> None:
+    def write_back(self, counters: Counters) -> None:
         """Do to the host what the message did here: accounts, code, slots, refund, logs."""
         host = self._host
         arena = self.arena
@@ -216,10 +197,8 @@ class Bridge:
                 host.access_address(address)
             if fresh & records.DESTROYED:
                 host.mark_destroyed(address)
-        count = get(arena.run, Run, "slots_count")
-        for key, value, flags, _, owner, loaded, loaded_flags, *_ in _SLOT.iter_unpack(
-            arena.slots.view[: count * _SLOT_BYTES]
-        ):
+        slots = arena.slots.view[: counters.slots_count * _SLOT_BYTES]
+        for key, value, flags, _, owner, loaded, loaded_flags, *_ in _SLOT.iter_unpack(slots):
             if owner & records.TRANSIENT:
                 if value != loaded:
                     address = self._addresses[owner ^ records.TRANSIENT]
@@ -229,10 +208,10 @@ class Bridge:
                 host.set_storage(self._addresses[owner], _number(key), _number(value))
             if flags != loaded_flags:
                 host.access_slot(self._addresses[owner], _number(key))
-        refund = get_signed(arena.run, Run, "refund")
-        if refund:
-            host.add_refund(refund)
-        self._emit_logs()
+        if counters.refund:
+            host.add_refund(counters.refund)
+        if counters.logs_count:
+            self._emit_logs(counters.logs_count)
 
     def write_back_failure(self) -> None:
         """All is undone but the one touch that survives."""
@@ -248,11 +227,8 @@ class Bridge:
         self._host.touch(address)
         self._host.rollback(checkpoint)
 
-    def _emit_logs(self) -> None:
+    def _emit_logs(self, count: int) -> None:
         view = self.arena.logs.view
-        count = get(self.arena.run, Run, "logs_count")
-        if not count:
-            return
         addresses = self._addresses
         head = _LOG_HEAD.unpack_from
         logs = []
@@ -269,6 +245,22 @@ class Bridge:
 def _log_tail(topics: int, size: int) -> struct.Struct:
     """Topics and data of a log."""
     return struct.Struct("32s" * topics + f"{size}s")
+
+
+def block_words(block: BlockEnvironment) -> bytes:
+    """The fields of ``Surroundings`` behind those of the transaction."""
+    words = (
+        int.from_bytes(block.coinbase, "big"),
+        block.timestamp,
+        block.number,
+        block.difficulty,
+        int.from_bytes(block.prev_randao, "big"),
+        block.gas_limit,
+        block.chain_id,
+        block.base_fee_per_gas,
+        block.blob_base_fee,
+    )
+    return b"".join([word.to_bytes(32, "little") for word in words])
 
 
 def _number(word: bytes) -> int:

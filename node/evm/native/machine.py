@@ -28,7 +28,6 @@ from node.evm.native.object_file import NativeUnavailable
 from node.evm.native.rules import GAS_MAX, lay_out
 from node.evm.native.runtime import records
 from node.evm.native.runtime.records import Frame as FrameRecord
-from node.evm.native.runtime.records import Run
 from node.evm.outcome import Halt, HaltReason, Outcome, Revert, Success
 from node.evm.spec import Spec
 
@@ -48,10 +47,14 @@ _REASONS: Final = {
     records.UNPAID_DEPOSIT: HaltReason.OUT_OF_GAS,
     records.UNPAID_STIPEND: HaltReason.OUT_OF_GAS,
 }
-_RECORD: Final = layout(FrameRecord)
-_WORD_FIELDS: Final = ("caller", "value")
-_FORMAT: Final = "<" + "".join("32s" if name in _WORD_FIELDS else "q" for name in _RECORD)
-_NAMES: Final = tuple(_RECORD)
+_FIELDS: Final = tuple(layout(FrameRecord))
+_FRAME: Final = struct.Struct("<13q32s32s14q")
+assert (_FIELDS[13], len(_FIELDS), _FIELDS[-1]) == ("caller", 29, "is_outermost"), "what _FRAME packs"
+_STATUS: Final = _FIELDS.index("status")
+_OUTPUT: Final = _FIELDS.index("output")
+_OUTPUT_SIZE: Final = _FIELDS.index("output_size")
+_REST: Final = (0,) * (len(_FIELDS) - _OUTPUT - 2)
+"""From ``output_size`` to the field before the last."""
 
 
 class NativeMachine(MessageMachine):
@@ -89,7 +92,7 @@ class NativeMachine(MessageMachine):
         bridge = self._idle.pop() if self._idle else Bridge(self._codes, self._seed)
         try:
             return self._run_on(bridge, message, host, block, tx, spec)
-        except UnknownInstruction:
+        except (UnknownInstruction, OverflowError):  # both before anything has begun
             return None
         finally:
             self._idle.append(bridge)
@@ -105,45 +108,53 @@ class NativeMachine(MessageMachine):
     ) -> Outcome | None:
         arena = bridge.arena
         lay_out(arena, spec, self._handler_at)
-        bridge.begin(host, block, tx, spec)
-        code = self._codes.once(message.code) if message.is_create else self._codes.get(message.code)
+        bridge.begin(message.target, host, block, tx, spec)
+        is_create = message.is_create
+        code = self._codes.once(message.code) if is_create else self._codes.get(message.code)
         bridge.keep(code)
-        values: dict[str, int | bytes] = dict.fromkeys(_NAMES, 0)
-        values.update(
-            gas=message.gas,
-            pc=code.address,
-            stack=arena.stacks.address,
-            memory=arena.memory.address,
-            code=code.address,
-            code_size=code.size,
-            jumps=code.jumps_address,
-            data=address_of(message.data),
-            data_size=len(message.data),
-            caller=message.caller[::-1].ljust(32, b"\0"),
-            value=message.value.to_bytes(32, "little"),
-            is_static=int(message.is_static),
-            depth=message.depth,
-            kind=records.CREATE if message.is_create else records.CALL,
-            output=arena.memory.address,
-            is_outermost=1,
+        memory = arena.memory.address
+        _FRAME.pack_into(
+            arena.frames.view,
+            0,
+            message.gas,
+            code.address,
+            0,
+            0,
+            arena.stacks.address,
+            memory,
+            0,
+            code.address,
+            code.size,
+            code.jumps_address,
+            address_of(message.data),
+            len(message.data),
+            0,
+            message.caller[::-1].ljust(32, b"\0"),
+            message.value.to_bytes(32, "little"),
+            message.is_static,
+            message.depth,
+            records.CREATE if is_create else records.CALL,
+            records.RUNNING,
+            memory,
+            *_REST,
+            1,
         )
-        struct.pack_into(_FORMAT, arena.frames.view, 0, *values.values())
-        answer_at = layout(Run)["answer"].offset
-        arena.run.view[answer_at : answer_at + 32] = message.target[::-1].ljust(32, b"\0")
-        self._run(arena.run.address, arena.frames.address, int(message.transfers_value))
+        self._run(arena.run.address, arena.frames.address, message.transfers_value)
         if bridge.interrupt is not None:
             raise bridge.interrupt
-        status = get(arena.frames, FrameRecord, "status")
-        if get(arena.run, Run, "given_up") or status in (records.RUNNING, records.GIVEN_UP):
+        counters = arena.counters()
+        frame = _FRAME.unpack_from(arena.frames.view)
+        status = frame[_STATUS]
+        if counters.given_up or status in (records.RUNNING, records.GIVEN_UP):
             self.given_up += 1
             arena.shrink()
             return None
-        gas = get(arena.frames, FrameRecord, "gas")
+        gas = frame[0]
         if status in (records.SUCCEEDED, records.REVERTED):
-            size = get(arena.frames, FrameRecord, "output_size")
-            output = ctypes.string_at(get(arena.frames, FrameRecord, "output"), size) if size else b""
+            size = frame[_OUTPUT_SIZE]
+            output = ctypes.string_at(frame[_OUTPUT], size) if size else b""
             if status == records.SUCCEEDED:
-                bridge.write_back()
+                bridge.write_back(counters)
                 outcome: Outcome = Success(gas, output)
             else:
                 bridge.write_back_failure()
@@ -151,10 +162,10 @@ class NativeMachine(MessageMachine):
         else:
             bridge.write_back_failure()
             outcome = Halt(_REASONS[status], self._detail(bridge, status, code.address, message, spec))
-        if message.gas - outcome.gas_left > MUCH_GAS:
+        if message.gas - gas > MUCH_GAS:
             arena.shrink()
         else:
-            arena.end()
+            arena.end(counters)
         return outcome
 
     def _detail(self, bridge: Bridge, status: int, code: int, message: Message, spec: Spec) -> str:

@@ -117,51 +117,55 @@ class Surroundings(Struct):
 
 
 class Run(Struct):
-    """One message with all its children. Areas have a beginning, a length in bytes that is used, and a capacity."""
+    """One message with all its children. Areas have a beginning, a length in bytes that is used, and a capacity.
 
+    Python sets the fields up to ``answer`` for every message, and reads them at its end.
+    """
+
+    given_up: u64
+    refund: i64
+    accounts_count: u64
+    slots_count: u64
+    journal_length: u64
+    journal_mark: u64
+    """Where the innermost checkpoint lies: the running frame's, or that of a call about to begin."""
+    logs_length: u64
+    logs_count: u64
+    returned_size: u64
+    init_codes_length: u64
+    deployed_length: u64
+    blob_hashes: ptr
+    blob_count: u64
+    answer: u256
+    """Python's answer; at the beginning the target of the message."""
+    question_gas: i64
     callback: ptr
     rules: ptr
     surroundings: ptr
     rows: ptr
     seed: u64
     """Mixed into hashes, so that nobody can choose keys that collide."""
-    given_up: u64
-    refund: i64
-    answer: u256
-    question_gas: i64
     frames: ptr
     stacks: ptr
     memory_end: ptr
     accounts: ptr
-    accounts_count: u64
     accounts_capacity: u64
     accounts_index: ptr
     accounts_mask: u64
     slots: ptr
-    slots_count: u64
     slots_capacity: u64
     slots_index: ptr
     slots_mask: u64
     journal: ptr
-    journal_length: u64
     journal_capacity: u64
-    journal_mark: u64
-    """Where the innermost checkpoint lies: the running frame's, or that of a call about to begin."""
     logs: ptr
-    logs_length: u64
     logs_capacity: u64
-    logs_count: u64
     returned: ptr
-    returned_size: u64
     returned_capacity: u64
     init_codes: ptr
-    init_codes_length: u64
     init_codes_capacity: u64
     deployed: ptr
-    deployed_length: u64
     deployed_capacity: u64
-    blob_hashes: ptr
-    blob_count: u64
 
 
 class Frame(Struct):
