@@ -47,7 +47,11 @@ def status(watch: bool, interval: float, network_name: str | None, as_json: bool
         board = read_board(run.path)
         for words, since in {str(fault): fault.clock for fault in board.lasting}.items():
             out.line(f"fault: {words}, since {since}")
+        judged = companion.record_of(run, companion.COMPANION_JUDGE) is not None
+        if not judged and any(one.state == "running" for one in statuses):
+            out.line("note: nothing watches this network's promises; its judge has ended or was never started")
         content = {
+            "judged": judged,
             "name": run.name,
             "run_dir": str(run.path),
             "nodes": [asdict(one) for one in statuses],

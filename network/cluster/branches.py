@@ -79,6 +79,7 @@ def unfinalized(reports: Reports) -> dict[str, TreeBlock]:
                 ),
             )
             block.weights[report.name] = int(told["weight"])
+    for report in reports.answering:  # after all trees: a head that moved meanwhile is in another node's
         for mark in ("finalized", "safe", "head"):
             if mark != "finalized" and report.hash(mark) == report.hash("finalized") and mark != "head":
                 continue

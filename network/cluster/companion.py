@@ -99,8 +99,10 @@ def start(run: RunDirectory, name: str, server: WarmServer | None = None) -> Pro
 
 def stop_all(run: RunDirectory, grace_seconds: float = 2.0) -> None:
     """Stop every companion of a network."""
-    running = [record for name in COMPANIONS if (record := record_of(run, name)) is not None]
-    process.stop_all(running, grace_seconds)
+    for name in COMPANIONS:  # the judge first: it starts the links again when they end
+        record = record_of(run, name)
+        if record is not None:
+            process.stop_all([record], grace_seconds)
 
 
 def apply(run: RunDirectory, board: Board) -> None:

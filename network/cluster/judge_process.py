@@ -16,8 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from network.cluster import links
 from network.cluster.chain_watch import ChainWatch
-from network.cluster.companion import COMPANION_JUDGE, violation_file
+from network.cluster.companion import COMPANION_JUDGE, COMPANION_LINKS, record_of, start, violation_file
 from network.cluster.fault_board import read_board
 from network.cluster.process import write_json
 from network.cluster.run_directory import RunDirectory
@@ -87,6 +88,7 @@ def watch(run: RunDirectory) -> int:
                 progress.note(time.monotonic(), whole, judge.finalized)
             if running:
                 last_seen = time.monotonic()
+                _keep_links(run)
             elif time.monotonic() - last_seen > IDLE_SECONDS:
                 break
             time.sleep(pause)
@@ -99,6 +101,13 @@ def watch(run: RunDirectory) -> int:
     finally:
         judge.close()
     return 0
+
+
+def _keep_links(run: RunDirectory) -> None:
+    """Start the link process again where it has ended: without it the nodes are alone."""
+    if links.Wiring.read(run.path) is not None and record_of(run, COMPANION_LINKS) is None:
+        print("the link process had ended and is started again", file=sys.stderr, flush=True)
+        start(run, COMPANION_LINKS)
 
 
 def what_of(broken: InvariantViolated) -> str:

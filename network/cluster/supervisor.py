@@ -33,6 +33,7 @@ class Supervisor:
         self.run = run
         self._report = report
         self._server: WarmServer | None = None
+        self._judging = False
         self.watching = False
         """Whether ``watch`` has taken note of what runs."""
 
@@ -93,6 +94,7 @@ class Supervisor:
         """Have the network's promises watched from now on, whoever leaves."""
         companion.violation_file(self.run).unlink(missing_ok=True)
         companion.start(self.run, companion.COMPANION_JUDGE, self._server)
+        self._judging = True
 
     def detach(self) -> None:
         """Leave the nodes running without us."""
@@ -123,6 +125,11 @@ class Supervisor:
             known = now
             if not now:
                 return
+            if self._judging and companion.record_of(self.run, companion.COMPANION_JUDGE) is None:
+                companion.check_verdict(self.run)
+                companion.start(self.run, companion.COMPANION_JUDGE)
+                log = companion.folder_of(self.run, companion.COMPANION_JUDGE) / "log"
+                self._report(f"the judge had ended and was started again; its log: {log}")
 
     def stop(self, grace_seconds: float = STOP_SECONDS) -> list[str]:
         """Stop every node; returns those that had to be killed."""

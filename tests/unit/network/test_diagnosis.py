@@ -186,6 +186,20 @@ def test_two_branches_are_drawn():
     ]
 
 
+def test_a_head_that_is_newer_than_its_own_tree_stands_in_another_nodes():
+    def block(block_hash, parent, number):
+        return {"hash": block_hash, "parent": parent, "number": number, "slot": number, "proposer": None, "weight": 1}
+
+    old = [block("0xf", "0xe", 5)]
+    nodes = [
+        pos_node("n0", 6, 5, {}, tree=old, head="0xnew"),
+        pos_node("n1", 6, 5, {}, tree=[*old, block("0xnew", "0xf", 6)], head="0xnew"),
+    ]
+    lines = draw(unfinalized(reports(nodes, engine="pos")))
+    assert lines[-1] == "#6 0xnew…  slot 6  weight 1  ◀ head of n0 and n1"
+    assert len(lines) == 2
+
+
 def test_the_block_being_decided_is_drawn_as_each_sees_it():
     nodes = [bft_node("n0", 5, 0, ("n0", "n1")), bft_node("n1", 5, 0, ("n0", "n1"))]
     nodes += [bft_node("n2", 5, 0, ("n2",), None), NodeReport("n3", "stopped")]
