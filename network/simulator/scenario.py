@@ -15,8 +15,9 @@ from network.faults.vocabulary import BadPlan, Plan
 ENGINES: Final = ("bft", "pos")
 NODES_MAX: Final = 128
 KEYS_MAX: Final = 64
-REDUNDANCY: Final = {"bft": ("polka-gossip",), "pos": ("vote-repair",)}
-"""What may be switched off: messages that only repair what got lost, and so hide bugs."""
+REDUNDANCY: Final = {"bft": ("polka-gossip", "convictions"), "pos": ("vote-repair",)}
+"""What may be switched off because it hides bugs: messages that only repair what got lost; and convictions by blocks,
+which silence a liar after its first lie."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from network.simulator.level1.convictions import ConvictingWorld
 from network.simulator.level1.harness import Outcome
 from network.simulator.level1.pos_world import PosWorld
 from network.simulator.level1.world import World
@@ -14,7 +15,8 @@ from network.simulator.scenario import Scenario
 def world_of(scenario: Scenario, trace_to: Callable[[str], object] | None = None) -> World | PosWorld:
     """A run that is about to begin."""
     if scenario.engine == "bft":
-        return World(scenario, trace_to=trace_to)
+        plain = "convictions" in scenario.without
+        return World(scenario, trace_to=trace_to) if plain else ConvictingWorld(scenario, trace_to)
     return PosWorld(scenario, trace_to=trace_to)
 
 

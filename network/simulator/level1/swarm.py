@@ -200,7 +200,10 @@ def drawn_scenario(
     )
     if engine == "bft":
         without = ("polka-gossip",) if draw.chance.random() < 0.25 else ()
-        return replace(common, delay_ms=draw.pick((80, 80, 400, 1500)), without=without)
+        delay_ms = draw.pick((80, 80, 400, 1500))
+        if draw.chance.random() < 0.5:
+            without = (*without, "convictions")
+        return replace(common, delay_ms=delay_ms, without=without)
     delay_ms, slot_ms = draw.pick(((40, 1000), (80, 1000), (80, 1000), (300, 2000)))
     slots_per_epoch = draw.pick((2, 2, 2, 3, 4, 8))
     # a log that is new in a chain's first three epochs is taken for the first one
