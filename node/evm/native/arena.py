@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from node.evm.native.compiler.types import Struct, layout, size_of
 from node.evm.native.runtime.records import (
+    HASH_BYTES,
     JOURNAL_RECORD,
     ROW_BYTES,
     STACK_BYTES,
@@ -27,8 +28,8 @@ from node.evm.native.runtime.records import (
 FRAMES: Final = 1026
 """Depths 0 to 1024, and one to spare."""
 ACCOUNTS_BITS: Final = 15
-SLOTS_BITS: Final = 18
-JOURNAL_RECORDS: Final = 2**19
+SLOTS_BITS: Final = 20
+JOURNAL_RECORDS: Final = 2**20
 MEMORY_BYTES: Final = 2**30 if sys.maxsize > 2**32 and sys.platform != "win32" else 2**26
 LOG_BYTES: Final = 2**25
 RETURN_BYTES: Final = 2**26
@@ -84,6 +85,7 @@ class Arena:
         self.rules = Area(size_of(Rules))
         self.rows = Area(256 * ROW_BYTES)
         self.surroundings = Area(size_of(Surroundings))
+        self.hashes = Area(256 * HASH_BYTES)
         self.frames = Area(FRAMES * size_of(Frame))
         self.stacks = Area(FRAMES * STACK_BYTES, alignment=STACK_BYTES)
         self.memory = Area(MEMORY_BYTES)
@@ -104,6 +106,7 @@ class Arena:
             "rules": self.rules.address,
             "rows": self.rows.address,
             "surroundings": self.surroundings.address,
+            "hashes": self.hashes.address,
             "frames": self.frames.address,
             "stacks": self.stacks.address,
             "memory_end": self.memory.address + MEMORY_BYTES,
@@ -133,6 +136,10 @@ class Arena:
         """Empty every table; ``target`` is 32 bytes, little-endian."""
         _HEAD.pack_into(self.run.view, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, blob_hashes, blob_count, target)
 
+    def forget_hashes(self) -> None:
+        """Another block asks: no number stands for a known hash, as a number's low byte never fits its place."""
+        self.hashes.view[:] = _NO_HASHES
+
     def counters(self) -> Counters:
         """How much is in the tables."""
         return Counters._make(_COUNTERS.unpack_from(self.run.view))
@@ -146,12 +153,13 @@ class Arena:
 
     def shrink(self) -> None:
         """After a message that may have used much: give memory and stacks back."""
-        for area in (self.memory, self.stacks, self.journal, self.returned, self.init_codes):
+        for area in (self.memory, self.stacks, self.slots, self.journal, self.logs, self.returned, self.init_codes):
             area.release()
 
 
 _U64: Final = struct.Struct("<Q")
 _I64: Final = struct.Struct("<q")
+_NO_HASHES: Final = b"".join(struct.pack("<Q32x", (place + 1) % 256) for place in range(256))
 _HEAD: Final = struct.Struct("<12Qq32s")
 """The fields of ``Run`` up to ``answer``."""
 _COUNTERS: Final = struct.Struct("<Qq6Q")

@@ -72,6 +72,7 @@ class Bridge:
         if block is not self._block:
             self._block = block
             arena.surroundings.view[64:] = block_words(block)
+            arena.forget_hashes()
         arena.surroundings.view[:64] = tx.origin[::-1] + _TWELVE_ZEROS + tx.gas_price.to_bytes(32, "little")
 
     def keep(self, thing: object) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 OPTIMISATION_LEVEL: Final = 2
+WORTHWHILE_FEATURES: Final = ("bmi", "bmi2")
 
 
 def is_installed() -> bool:
@@ -37,8 +38,14 @@ def target_triple() -> str:
     return str(binding().get_process_triple())
 
 
+def target_features() -> str:
+    """What this CPU has beyond its architecture's least, of the few things that pay: keccak is a quarter faster."""
+    found = binding().get_host_cpu_features()
+    return ",".join(f"+{name}" for name in WORTHWHILE_FEATURES if found.get(name))
+
+
 def compile_object(ir: str, level: int = OPTIMISATION_LEVEL) -> bytes:
-    """The object file for a module of IR, for any CPU of this architecture.
+    """The object file for a module of IR, for CPUs that have ``target_features``.
 
     Raises ``RuntimeError`` where LLVM refuses the text, which is a bug of the compiler.
     """
@@ -46,7 +53,7 @@ def compile_object(ir: str, level: int = OPTIMISATION_LEVEL) -> bytes:
     module = llvm.parse_assembly(ir)
     module.verify()
     machine = llvm.Target.from_triple(target_triple()).create_target_machine(
-        opt=level, reloc="pic", codemodel="default", jit=True
+        features=target_features(), opt=level, reloc="pic", codemodel="default", jit=True
     )
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     passes = llvm.create_pass_builder(machine, options)

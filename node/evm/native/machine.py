@@ -70,9 +70,13 @@ class NativeMachine(MessageMachine):
         find_jumps = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)(addresses["find_jumps"])
         self._codes = CodeCache(find_jumps)
         self._seed = seed or hash(b"evmesh") & (2**64 - 1)
-        self._idle: list[Bridge] = []
+        self._idle: list[Bridge] = [self._new_bridge()]
         self.given_up = 0
         """Messages that began here and ran on the plain machine after all."""
+
+    def _new_bridge(self) -> Bridge:
+        """Raises OSError where there is no room for an arena."""
+        return Bridge(self._codes, self._seed)
 
     def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
         """What the native part does not run, runs here: traced frames, and the messages it hands back."""
@@ -89,7 +93,10 @@ class NativeMachine(MessageMachine):
                 return None
         elif not message.disable_precompiles and message.code_address in spec.precompiles:
             return None
-        bridge = self._idle.pop() if self._idle else Bridge(self._codes, self._seed)
+        try:
+            bridge = self._idle.pop() if self._idle else self._new_bridge()
+        except OSError:  # another thread's arena finds no address space
+            return None
         try:
             return self._run_on(bridge, message, host, block, tx, spec)
         except (UnknownInstruction, OverflowError):  # both before anything has begun
@@ -195,7 +202,11 @@ def load_machine(say: Callable[[str], None] = lambda line: None) -> NativeMachin
 
     Raises ``NativeUnavailable`` where it cannot be.
     """
-    return NativeMachine(object_file.load(say))
+    loaded = object_file.load(say)
+    try:
+        return NativeMachine(loaded)
+    except OSError as error:
+        raise NativeUnavailable(f"no room for the tables: {error}") from None
 
 
 __all__ = ("NativeMachine", "NativeUnavailable", "load_machine")

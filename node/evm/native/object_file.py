@@ -49,7 +49,8 @@ def key() -> str:
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package).as_posix()} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
-    digest.update(f"{llvm.compiler_version()}, {llvm.target_triple()}, level {llvm.OPTIMISATION_LEVEL}".encode())
+    target = f"{llvm.target_triple()} {llvm.target_features()}"
+    digest.update(f"{llvm.compiler_version()}, {target}, level {llvm.OPTIMISATION_LEVEL}".encode())
     return digest.hexdigest()
 
 

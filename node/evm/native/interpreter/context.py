@@ -8,6 +8,7 @@ from node.evm.native.compiler.intrinsics import (
     handler,
     inline,
     likely,
+    load64,
     load256,
     store8,
     store64,
@@ -21,6 +22,7 @@ from node.evm.native.interpreter.flow import Handler, end, give_up_here, go, out
 from node.evm.native.runtime.memory import BYTES_MAX, by_words, copy_padded, expand, grow
 from node.evm.native.runtime.records import (
     ASK_BLOCK_HASH,
+    HASH_BYTES,
     RETURN_DATA_OUT_OF_BOUNDS,
     REVERTED,
     SUCCEEDED,
@@ -268,9 +270,13 @@ def blockhash(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     now: u256 = Surroundings(run.surroundings).number
     word: u256 = 0
     if number < now and now - number <= HASHES_REMEMBERED:
-        if unlikely(ask(run.callback, run, ASK_BLOCK_HASH, u64(number), 0) < 0):
-            return give_up_here(frame, pc, sp, gas, rows)
-        word = run.answer
+        known: ptr = run.hashes + (u64(number) & 255) * HASH_BYTES
+        if load64(known) != u64(number):
+            if unlikely(ask(run.callback, run, ASK_BLOCK_HASH, u64(number), 0) < 0):
+                return give_up_here(frame, pc, sp, gas, rows)
+            store64(known, 0, u64(number))
+            store256(known, 8, run.answer)
+        word = load256(known, 8)
     store256(sp - 32, 0, word)
     return go(frame, pc + 1, sp, gas, rows)
 

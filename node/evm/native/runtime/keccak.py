@@ -7,6 +7,7 @@ from typing import Final
 from node.evm.native.compiler.intrinsics import (
     apart,
     copy_bytes,
+    inline,
     load8,
     load64,
     rotate_left,
@@ -38,50 +39,56 @@ def _round_constants() -> list[int]:
     return constants
 
 
-def _lane_path() -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Where the steps rho and pi carry lane 1, 24 times over, and by how many bits each move rotates."""
-    places, rotations = [], []
+def _rotations() -> tuple[int, ...]:
+    """By how many bits the step rho rotates lane x + 5 y."""
+    rotations = [0] * 25
     x, y = 1, 0
     for step in range(24):
+        rotations[x + 5 * y] = (step + 1) * (step + 2) // 2 % 64
         x, y = y, (2 * x + 3 * y) % 5
-        places.append(8 * (x + 5 * y))
-        rotations.append((step + 1) * (step + 2) // 2 % 64)
-    return tuple(places), tuple(rotations)
+    return tuple(rotations)
 
 
 ROUND_CONSTANTS: Final = Table(_round_constants())
-PLACES, ROTATIONS = _lane_path()
+ROTATIONS: Final = _rotations()
+SOURCES: Final = tuple((x + 3 * y) % 5 + 5 * x for y in range(5) for x in range(5))
+"""Which lane the step pi moves to lane x + 5 y."""
+
+
+@inline
+def one_round(source: ptr, target: ptr, constant: u64) -> None:
+    """All five steps from one state to another, a row of the new one at a time: it needs few registers."""
+    columns: ptr = scratch(40)
+    mixed: ptr = scratch(40)
+    row: ptr = scratch(40)
+    for x in range(5):  # theta
+        column: u64 = load64(source, 8 * x) ^ load64(source, 8 * x + 40) ^ load64(source, 8 * x + 80)
+        store64(columns, 8 * x, column ^ load64(source, 8 * x + 120) ^ load64(source, 8 * x + 160))
+    for x in range(5):
+        above: u64 = rotate_left(load64(columns, 8 * ((x + 1) % 5)), 1)
+        store64(mixed, 8 * x, load64(columns, 8 * ((x + 4) % 5)) ^ above)
+    for y in range(5):
+        for x in range(5):  # rho and pi
+            lane: u64 = load64(source, 8 * SOURCES[x + 5 * y]) ^ load64(mixed, 8 * (SOURCES[x + 5 * y] % 5))
+            store64(row, 8 * x, rotate_left(lane, ROTATIONS[SOURCES[x + 5 * y]]))
+        for x in range(5):  # chi
+            around: u64 = ~load64(row, 8 * ((x + 1) % 5)) & load64(row, 8 * ((x + 2) % 5))
+            store64(target, 8 * (x + 5 * y), load64(row, 8 * x) ^ around)
+    store64(target, 0, load64(target, 0) ^ constant)  # iota
 
 
 @apart
 def permute(state: ptr) -> None:
     """Keccak-f[1600] on 25 lanes of 8 bytes."""
-    lanes: ptr = scratch(200)
-    row: ptr = scratch(40)
-    copy_bytes(lanes, state, 200)
+    one: ptr = scratch(200)
+    other: ptr = scratch(200)
+    copy_bytes(one, state, 200)
     number: u64 = 0
     while number < ROUNDS:
-        for x in range(5):  # theta
-            column: u64 = load64(lanes, 8 * x) ^ load64(lanes, 8 * x + 40) ^ load64(lanes, 8 * x + 80)
-            store64(row, 8 * x, column ^ load64(lanes, 8 * x + 120) ^ load64(lanes, 8 * x + 160))
-        for x in range(5):
-            mixed: u64 = load64(row, 8 * ((x + 4) % 5)) ^ rotate_left(load64(row, 8 * ((x + 1) % 5)), 1)
-            for y in range(5):
-                store64(lanes, 8 * (x + 5 * y), load64(lanes, 8 * (x + 5 * y)) ^ mixed)
-        carried: u64 = load64(lanes, 8)
-        for step in range(24):  # rho and pi
-            kept: u64 = load64(lanes, PLACES[step])
-            store64(lanes, PLACES[step], rotate_left(carried, ROTATIONS[step]))
-            carried = kept
-        for y in range(5):  # chi
-            for x in range(5):
-                store64(row, 8 * x, load64(lanes, 8 * (x + 5 * y)))
-            for x in range(5):
-                around: u64 = ~load64(row, 8 * ((x + 1) % 5)) & load64(row, 8 * ((x + 2) % 5))
-                store64(lanes, 8 * (x + 5 * y), load64(row, 8 * x) ^ around)
-        store64(lanes, 0, load64(lanes, 0) ^ load64(ptr(ROUND_CONSTANTS), number << 3))  # iota
-        number = number + 1
-    copy_bytes(state, lanes, 200)
+        one_round(one, other, load64(ptr(ROUND_CONSTANTS), number << 3))
+        one_round(other, one, load64(ptr(ROUND_CONSTANTS), (number << 3) + 8))
+        number = number + 2
+    copy_bytes(state, one, 200)
 
 
 def absorb(state: ptr, block: ptr) -> None:

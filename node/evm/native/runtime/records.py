@@ -62,6 +62,8 @@ ROW_BYTES: Final = 16
 STACK_BYTES: Final = 1 << 16
 """Every stack begins at a multiple of this, so that a stack pointer tells how many words there are."""
 JOURNAL_RECORD: Final = 128
+HASH_BYTES: Final = 40
+"""A block's number and its hash as a word."""
 NO_LIMIT: Final = 2**62
 
 
@@ -138,6 +140,8 @@ class Run(Struct):
     blob_count: u64
     answer: u256
     """Python's answer; at the beginning the target of the message."""
+    hashes: ptr
+    """256 pairs of a block's number and its hash, by the number's low byte."""
     question_gas: i64
     callback: ptr
     rules: ptr

@@ -84,14 +84,14 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, builds: 
 
 def test_another_source_compiler_or_target_is_another_object(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {object_file.key()}
-    for name in ("compiler_version", "target_triple"):
+    for name in ("compiler_version", "target_triple", "target_features"):
         with monkeypatch.context() as patched:
             patched.setattr(llvm, name, lambda: "another")
             keys.add(object_file.key())
     read_bytes = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: read_bytes(path) + b"#" * (path.name == "flow.py"))
     keys.add(object_file.key())
-    assert len(keys) == 4
+    assert len(keys) == 5
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
