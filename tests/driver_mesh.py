@@ -16,7 +16,7 @@ from network.genesis import validator_account
 from network.simulator.clocks import SkewedClock
 from network.simulator.event_loop import VirtualTimeLoop
 from node.chain.chain import Chain
-from node.chain.feed import Finalized, NewHead, News
+from node.chain.feed import NewHead, News
 from node.chain.genesis import Genesis, genesis_from_json
 from node.consensus.assembly import bft_codec, bft_driver, instant_driver, pos_driver
 from node.consensus.bft.messages import ChainDomain
@@ -215,7 +215,7 @@ class MeshNode:
         self.mesh.join(self.switch)
 
     def _feed_pool(self, news: News) -> None:
-        if isinstance(news, Finalized):
+        if not isinstance(news, NewHead):
             return
         header = news.header
         included = [tx for block in news.added for tx in block.transactions]

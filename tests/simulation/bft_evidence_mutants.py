@@ -247,6 +247,11 @@ EVIDENCE_MUTANTS = [
         test_messages.test_too_large_is_refused_before_decoding,
     ),
     Mutant(
+        "bearers of the old set's messages blamed",
+        ((triage, "_is_certain", lambda ahead, machine: ahead == 0 or not machine.candidates.sets_change),),
+        evidence_tests.test_who_is_a_block_behind_is_not_blamed_for_a_change_of_the_set,
+    ),
+    Mutant(
         "bearers of later heights blamed",
         ((triage, "_statement", _blame_all),),
         evidence_tests.test_votes_of_a_later_height_are_not_blamed_on_their_bearer_where_sets_change,

@@ -96,6 +96,7 @@ class BftEngine:
         self.evidence = EvidencePool()
         self._sets_change = False
         """The state holds the set, and every execution tells what it is afterwards."""
+        self._set_is_new = False
         self._sets: dict[Hash32, ValidatorSet] = {}
         """The set after an executed block of the current height."""
         self._me = me
@@ -222,6 +223,7 @@ class BftEngine:
             head, self.validators, me, self._patient(timeouts), timeouts.propose_ms // 3, self._emit, pending
         )
         machine.at = self._at
+        machine.set_is_new = self._set_is_new
         self._machine = machine
         return machine
 
@@ -268,7 +270,9 @@ class BftEngine:
             self.evidence.add(one)
             facts = {"validator": one.first.validator, "height": machine.height, "evidence_of": one.first.height}
             self._emit(Note("validator removed by a block", facts, "warning"))
-        self.validators = self._sets.get(decided.block.hash, self.validators)
+        after = self._sets.get(decided.block.hash, self.validators)
+        self._set_is_new = after.validators != self.validators.validators
+        self.validators = after
         self._sets.clear()
         self.evidence.forget_below(machine.height + 1)
         self._execution_ms -= self._execution_ms // 8

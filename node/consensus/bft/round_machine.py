@@ -101,6 +101,8 @@ class RoundMachine:
         self.valid_polka: Certificate | None = None
         self.votes = VoteKeeper(self.height, validators)
         self.candidates = Candidates(parent, validators, emit, pending is not None)
+        self.set_is_new = False
+        """The set differs from that of the height before: who is a block behind judges by the old one."""
         self._pending = pending
         self._body: tuple[Evidence, ...] = ()
         """Of the block that is being built."""

@@ -44,7 +44,7 @@ def triage_message(
 def _statement(statement: Statement, machine: RoundMachine, past: VoteKeeper | None = None) -> Triage:
     is_proposal = statement.kind is Kind.PROPOSAL
     ahead = statement.height - machine.height
-    certain = ahead == 0 or not machine.candidates.sets_change
+    certain = _is_certain(ahead, machine)
     if statement.validator not in machine.validators:
         return Triage(False, "signer is no validator", hostile=certain)
     if is_proposal and statement.validator != machine.validators.proposer(statement.height, statement.round):
@@ -63,6 +63,14 @@ def _statement(statement: Statement, machine: RoundMachine, past: VoteKeeper | N
     return WANTED
 
 
+def _is_certain(ahead: int, machine: RoundMachine) -> bool:
+    """Whether every honest bearer knows the set by which a message of this height is judged.
+
+    One that is a block behind passes on what the set before allows; it must not be blamed for a change.
+    """
+    return not machine.candidates.sets_change or (ahead == 0 and not machine.set_is_new)
+
+
 def _certificate(certificate: Certificate, machine: RoundMachine) -> Triage:
     decides = certificate.kind is Kind.PRECOMMIT
     ahead = certificate.height - machine.height
@@ -73,8 +81,7 @@ def _certificate(certificate: Certificate, machine: RoundMachine) -> Triage:
     if not decides and certificate.round <= machine.valid_round:
         return Triage(False, "polka is not news")
     if not certificate_has_quorum(certificate, machine.validators):
-        certain = ahead == 0 or not machine.candidates.sets_change
-        return Triage(False, "certificate without a quorum", hostile=certain)
+        return Triage(False, "certificate without a quorum", hostile=_is_certain(ahead, machine))
     return WANTED
 
 

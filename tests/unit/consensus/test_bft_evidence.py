@@ -237,6 +237,16 @@ def test_votes_of_a_later_height_are_not_blamed_on_their_bearer_where_sets_chang
     assert bench.engine.triage(replace(vote, height=1)).hostile
 
 
+def test_who_is_a_block_behind_is_not_blamed_for_a_change_of_the_set():
+    bench = _bench()
+    _decide(bench, (bench.equivocation(3),))
+    removed = replace(bench.prevotes(0, None, (3,))[0], height=2)
+    opinion = bench.engine.triage(removed)
+    assert (opinion.wanted, opinion.hostile) == (False, False)
+    _decide(bench, who=(0, 1, 2))
+    assert bench.engine.triage(replace(removed, height=3)).hostile, "a height later everybody knows"
+
+
 def test_a_reproposal_after_a_restart_keeps_its_body():
     bench = _bench()
     evidence = (bench.equivocation(3),)
