@@ -41,6 +41,7 @@ _COMMANDS: Final = {
     "reorg": ("reorg", "Have blocks replaced (engine pos)."),
     "why": ("why", "Say why no block comes, or none becomes final."),
     "tree": ("tree", "Draw the blocks that are not final yet."),
+    "bisect": ("bisect", "Find where two nodes part: block, transaction, instruction."),
     "env": ("inspection", "Print variables for other tools."),
     "simulate": ("simulate", "Run clusters under virtual time, with faults, and judge them."),
     "replay": ("simulate", "Run again what failed in a simulation; make it smaller."),

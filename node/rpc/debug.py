@@ -60,19 +60,21 @@ STORAGE_RANGE_MAX: Final = 1_024
 # --- traces -------------------------------------------------------------------------------------
 
 
-def _tracer(config: TraceConfig, deadline: Deadline) -> TransactionTracer:
+def tracer_of(config: TraceConfig, deadline: Deadline) -> TransactionTracer:
+    """The tracer that the client wants. Raises RpcError for one that is not known."""
     try:
         return make_tracer(config.tracer, config.config, Budget(expired=deadline.passed))
     except TracerError as error:
         raise refused(str(error)) from None
 
 
-def _deadline(api: Api, config: TraceConfig) -> Deadline:
+def trace_deadline(api: Api, config: TraceConfig) -> Deadline:
+    """How long the trace may take: what the client wants, at most what this node allows."""
     longest = api.backend.limits.trace_time_ms
     return Deadline(api.backend.runtime.clock, min(longest, config.timeout_ms or longest))
 
 
-def _in_words(function: Callable[..., Any], *arguments: Any) -> Any:
+def in_words(function: Callable[..., Any], *arguments: Any) -> Any:
     """The function's result; what can go wrong in a replay in the words of an answer. Raises RpcError."""
     try:
         return function(*arguments)
@@ -84,7 +86,7 @@ def _in_words(function: Callable[..., Any], *arguments: Any) -> Any:
         raise refused(f"tracing failed: {error}") from None
 
 
-def _replay(api: Api, block: Block, deadline: Deadline) -> Replay:
+def make_replay(api: Api, block: Block, deadline: Deadline) -> Replay:
     """The block on its parent's state. Raises RpcError."""
     chain = api.backend.chain
     if block.number == 0:
@@ -108,9 +110,9 @@ async def debug_trace_transaction(api: Api, transaction_hash: Hash32, config: Tr
     """A mined transaction's trace; those before it in its block are run first."""
     config = config or TraceConfig()
     block, index = located(api, transaction_hash)
-    deadline = _deadline(api, config)
-    replay, tracer = _replay(api, block, deadline), _tracer(config, deadline)
-    return writable(await api.trace_lane.run(_in_words, trace_transaction, replay, index, tracer))
+    deadline = trace_deadline(api, config)
+    replay, tracer = make_replay(api, block, deadline), tracer_of(config, deadline)
+    return writable(await api.trace_lane.run(in_words, trace_transaction, replay, index, tracer))
 
 
 def located(api: Api, transaction_hash: Hash32) -> tuple[Block, int]:
@@ -151,19 +153,19 @@ async def debug_trace_block(api: Api, encoded: bytes, config: TraceConfig | None
 
 
 async def _trace_block(api: Api, block: Block, config: TraceConfig) -> list[Json]:
-    deadline = _deadline(api, config)
-    replay = _replay(api, block, deadline)
+    deadline = trace_deadline(api, config)
+    replay = make_replay(api, block, deadline)
     budget = Budget(expired=deadline.passed)  # one for the whole answer
 
     def make() -> TransactionTracer:
         return make_tracer(config.tracer, config.config, budget)
 
-    _tracer(config, deadline)  # refused before anything runs
+    tracer_of(config, deadline)  # refused before anything runs
 
     def run() -> list[Json]:
         return [{"txHash": to_data(tx.hash), "result": writable(trace)} for tx, trace in trace_block(replay, make)]
 
-    traces: list[Json] = await api.trace_lane.run(_in_words, run)
+    traces: list[Json] = await api.trace_lane.run(in_words, run)
     return traces
 
 
@@ -173,16 +175,16 @@ async def debug_trace_call(
 ) -> Any:
     """The trace of a call on a block's state, which overrides may change first."""
     config = config or CallTraceConfig()
-    deadline = _deadline(api, config.trace)
-    tracer = _tracer(config.trace, deadline)
+    deadline = trace_deadline(api, config.trace)
+    tracer = tracer_of(config.trace, deadline)
     on = surroundings(api, block, config.state, config.block, deadline)
     prior = None
     if config.transaction_index is not None:
         found = api.blocks.block(block)
         if found is None or config.transaction_index >= len(found.transactions):
             raise refused(f"transaction index {config.transaction_index} out of range")
-        prior = (_replay(api, found, deadline), config.transaction_index)
-    return writable(await api.trace_lane.run(_in_words, _trace_call, request, on, config, tracer, prior))
+        prior = (make_replay(api, found, deadline), config.transaction_index)
+    return writable(await api.trace_lane.run(in_words, _trace_call, request, on, config, tracer, prior))
 
 
 def _trace_call(
@@ -212,9 +214,9 @@ async def debug_intermediate_roots(api: Api, block_hash: Hash32, config: TraceCo
     block = api.blocks.block(BlockHash(block_hash))
     if block is None:
         raise refused(f"block {to_data(block_hash)} not found")
-    replay = _replay(api, block, _deadline(api, config or TraceConfig()))
+    replay = make_replay(api, block, trace_deadline(api, config or TraceConfig()))
     nodes = api.backend.chain.nodes_at(block.header)
-    roots = await api.trace_lane.run(_in_words, intermediate_roots, replay, nodes)
+    roots = await api.trace_lane.run(in_words, intermediate_roots, replay, nodes)
     return [to_data(root) for root in roots]
 
 
@@ -233,11 +235,11 @@ async def debug_storage_range_at(
         raise invalid_params("invalid argument 3: a key has at most 32 bytes")
     if found.number and transaction_index >= max(1, len(found.transactions)):
         raise refused(f"transaction index {transaction_index} out of range for block {to_data(found.hash)}")
-    deadline = _deadline(api, TraceConfig())
-    replay = _replay(api, found, deadline)
+    deadline = trace_deadline(api, TraceConfig())
+    replay = make_replay(api, found, deadline)
     nodes = api.backend.chain.nodes_at(found.header)
     told: Json = await api.trace_lane.run(
-        _in_words, _storage_range, replay, nodes, transaction_index, address, start, min(most, STORAGE_RANGE_MAX)
+        in_words, _storage_range, replay, nodes, transaction_index, address, start, min(most, STORAGE_RANGE_MAX)
     )
     return told
 
