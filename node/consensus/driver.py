@@ -209,7 +209,8 @@ class ConsensusDriver:
         started = Started(
             self._now(), chain.head, records, is_new, damage, chain.finalized, blocks, validators, evidence
         )
-        self._put(started)
+        self._urgent.appendleft(started)  # ahead of peers and work that came before: they would be lost on the engine
+        self._wake.set()
         try:
             async with TaskScope("consensus") as scope:
                 scope.spawn(self._run_jobs(), "jobs")

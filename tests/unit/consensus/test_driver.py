@@ -341,3 +341,15 @@ def test_instant_with_an_interval_makes_empty_blocks_too():
         await node.kill()
 
     virtually(main())
+
+
+def test_work_that_came_before_the_engine_started_is_not_lost():
+    async def main():
+        node = MeshNode(Mesh(), 0, make_genesis(), None, block_time_ms=0)
+        await node.start()
+        node.add(transfer(0, 0))  # the driver has not run yet
+        await asyncio.sleep(0.2)
+        assert node.head_number == 1
+        await node.kill()
+
+    virtually(main())
