@@ -142,6 +142,7 @@ def test_the_link_process_may_die_too(cluster):
         (["restart", "n0", "--lose-disk", "--tear-log"], 2, "exclude"),
         (["byz", "n0", "equivocte"], 2, "did you mean equivocate"),
         (["byz", "n0", "surround-vote"], 2, "pos"),
+        (["reorg"], 2, "final at once"),
         (["why", "pending"], 2, "hash"),
         (["why", "pending", "0x12"], 2, "64 hex digits"),
     ],

@@ -55,15 +55,9 @@ def test_a_reorganisation_on_order(pos):
 
 
 def test_lies(pos):
-    for lie in ("withhold", "wrong-root", "silent"):
+    for lie in ("wrong-root", "silent"):
         pos.json("byz", "n3", lie)
     told = pos.json("byz", "n3", "equivocate", "--wait", "40")
     assert told["evidence_seen_by"] == ["n0", "n1", "n2"]
     finalizes(pos)
     assert pos.run("status")[0] == 0
-
-
-def test_bft_has_no_block_that_could_be_replaced(cluster):
-    code, _, err = cluster.run("reorg")
-    assert code == 2
-    assert "final at once" in err
