@@ -7,6 +7,9 @@ from whichever node shows it first. Nodes that were told to lie are left out; so
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,6 +19,7 @@ from network.client import NodeClient, NodeUnreachable, ask_all
 from network.cluster.fault_board import Board, read_board
 from network.cluster.observer import clients_of
 from network.cluster.run_directory import RunDirectory
+from network.cluster.supply_check import check_supply, worth_checking
 from network.failures import Failure
 from network.invariants import BlockFacts, Invariant, InvariantViolated, Judge
 
@@ -24,6 +28,9 @@ BLOCKS_PER_LOOK: Final = 256
 CONTENT_PER_CALL: Final = 32
 KEPT_BLOCKS: Final = 2_048
 """Below the lowest finalized block nothing older is kept."""
+SUPPLY_SECONDS: Final = 4.0
+SUPPLY_BLOCKS: Final = 16
+"""How far below the finalized block one is looked for whose wei were not added up yet."""
 CONTRADICTIONS_MAX: Final = 5
 """A chain may move between two questions; after so many looks in a row it is no coincidence."""
 
@@ -75,6 +82,11 @@ class ChainWatch:
         self._judge: Judge | None = None
         self._liars: dict[str, None] = {}
         self.looks = 0
+        self.weighed = 0
+        """Blocks whose balances were added up."""
+        self._weighed: deque[bytes] = deque(maxlen=4 * SUPPLY_BLOCKS)
+        self._weighed_at = 0.0
+        self._dev = network.dev
 
     @property
     def checks(self) -> int:
@@ -110,6 +122,9 @@ class ChainWatch:
                 except NodeUnreachable:
                     continue
         self._check_convictions(asked, answers)
+        self._check_supply(
+            [client for client, answer in zip(asked, answers, strict=True) if isinstance(answer, _Answer)]
+        )
         self._forget()
 
     def _heed(self, board: Board) -> None:
@@ -148,7 +163,7 @@ class ChainWatch:
 
     def _judge_for(self, client: NodeClient) -> Judge:
         if self._judge is None:
-            self._judge = Judge(_data(client.block(0)["hash"]), state_may_return=self._run.network().dev)
+            self._judge = Judge(_data(client.block(0)["hash"]), state_may_return=self._dev)
         return self._judge
 
     def _joined_at(self, client: NodeClient, finalized: Mark) -> BlockFacts:
@@ -222,6 +237,22 @@ class ChainWatch:
                 guilty = self._validators.get(validator)
                 if guilty is not None and guilty not in self._liars:
                     self._judge.on_convicted(guilty, client.name, what)
+
+    def _check_supply(self, clients: list[NodeClient]) -> None:
+        """Weigh one small final block every few seconds, each time on another node."""
+        now = time.monotonic()
+        if self._judge is None or self._dev or not clients or now - self._weighed_at < SUPPLY_SECONDS:
+            return
+        client = clients[self.weighed % len(clients)]
+        final, chain = self._judge.finalized().get(client.name, 0), self._judge.chain_of(client.name) or {}
+        for number in range(final, max(0, final - SUPPLY_BLOCKS), -1):
+            block = chain.get(number)
+            if block is not None and block.block_hash not in self._weighed and worth_checking(block):
+                self._weighed_at = now
+                self._weighed.append(block.block_hash)
+                with contextlib.suppress(NodeUnreachable):
+                    self.weighed += check_supply(client, block)
+                return
 
     def _forget(self) -> None:
         if self._judge is None or self.looks % 64:

@@ -23,6 +23,8 @@ def block(number, parent, salt="", root=None, transactions=()):
         "hash": f"0x{salt}{number}".encode().hex().ljust(64, "0").join(["0x", ""]),
         "parentHash": parent,
         "stateRoot": root or "0x" + f"{number:02x}" * 32,
+        "baseFeePerGas": hex(7),
+        "gasUsed": hex(100 * len(transactions)),
         "transactions": [
             {"hash": "0x" + name.encode().hex().ljust(64, "0"), "from": "0x" + "aa" * 20, "nonce": hex(nonce)}
             for name, nonce in transactions
@@ -45,6 +47,7 @@ class Talker:
         self.blocks = chain(0)
         self.finalized = 0
         self.convicted = []
+        self.traces = []
         talker = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -80,6 +83,10 @@ class Talker:
                 return self.blocks[int(parameters[0], 16) : int(parameters[1], 16) + 1]
             case "eth_getBlockByHash":
                 return next((one for one in self.blocks if one["hash"] == parameters[0]), None)
+            case "debug_traceBlockByHash":
+                (told,) = [one for one in self.blocks if one["hash"] == parameters[0]]
+                burnt = {"payer": {"balance": hex(7 * int(told["gasUsed"], 16))}}
+                return self.traces or [{"result": {"pre": burnt, "post": {}}}]
             case "eth_getBlockByNumber":
                 return self.blocks[int(parameters[0], 16)]
         raise AssertionError(method)
@@ -198,6 +205,30 @@ def test_a_lost_disk_is_no_broken_promise(watched):
     watch.look()
     n0.finalized = 1
     broken(watch, Invariant.MEMORY)
+
+
+def test_wei_out_of_nothing(watched):
+    _, watch, n0, n1 = watched
+    n0.blocks = n1.blocks = chain(3, transactions=[("a", 0)])
+    n0.finalized = n1.finalized = 3
+    paid = {"pre": {"a": {"balance": hex(1000)}}, "post": {"a": {"balance": hex(250)}, "b": {"balance": hex(50)}}}
+    n0.traces = n1.traces = [{"result": paid}]
+    watch.look()
+    assert watch.weighed == 1
+    n0.blocks = n1.blocks = chain(3, "other", transactions=[("b", 0)])
+    n0.finalized = n1.finalized = 0
+    again = ChainWatch(watch._run)
+    n0.finalized = n1.finalized = 3
+    gone = {"pre": {"c": {"balance": hex(700)}, "d": {"balance": hex(1)}}, "post": {"d": {"nonce": 4}}}
+    n0.traces = n1.traces = [{"result": gone}]
+    again.look()
+    assert again.weighed == 1
+    again.close()
+    n0.blocks = n1.blocks = chain(3, "third", transactions=[("c", 0)])
+    n0.traces = n1.traces = [{"result": {"pre": {}, "post": {"e": {"balance": hex(5)}}}}]
+    third = ChainWatch(watch._run)
+    assert "change by 5 wei, and -700" in broken(third, Invariant.SUPPLY)
+    third.close()
 
 
 def test_a_final_block_that_changes(watched):
