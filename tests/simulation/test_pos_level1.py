@@ -16,6 +16,7 @@ from network.simulator.level1.pos_node import PosNode
 from network.simulator.level1.pos_world import PosWorld
 from network.simulator.level1.running import long_enough, run_scenario
 from network.simulator.level1.swarm import drawn_scenario
+from network.simulator.level1.world import World
 from network.simulator.scenario import Scenario
 from node.consensus.journal import Journal
 from node.consensus.pos.core import PosEngine
@@ -175,6 +176,20 @@ def test_finality_that_goes_back_is_found() -> None:
     world.judge.on_moved(node, node.head, node.safe, node.final[-2])
     assert world.judge.violation is not None
     assert world.judge.violation.kind == "memory"
+
+
+def test_what_grows_without_bound_is_found() -> None:
+    bft = World(Scenario("bft", 1, until_ms=5_000, calm_ms=0))
+    pos = PosWorld(Scenario("pos", 1, until_ms=5_000, calm_ms=0))
+    for world in (bft, pos):
+        world.run_until(2_000)
+        assert world.verdict.violation is None
+    bft.nodes[b"\x01\x00"].engine._peer_heights.update({bytes([one, 7]): 1 for one in range(256)})
+    pos.nodes[b"\x01\x00"].engine._invalid.update({one.to_bytes(32, "big"): "" for one in range(600)})
+    for world in (bft, pos):
+        world.run_until(5_000)
+        assert world.verdict.violation is not None
+        assert world.verdict.violation.kind == "bounds"
 
 
 @pytest.mark.parametrize("ppm", [-50_000, -7, 0, 3, 50_000])

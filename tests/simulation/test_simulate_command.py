@@ -158,6 +158,29 @@ def test_a_planted_bug_leaves_a_file_that_replays_and_shrinks(
     assert "another run than then" in capsys.readouterr().out
 
 
+def test_whole_nodes_that_fail_leave_a_file_that_replays_and_shrinks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tmp_path / "plan.json"
+    cut = {"at_ms": 3000, "kind": "partition", "targets": ["n0", "n1"], "until_ms": 15_000}
+    pause = {"at_ms": 2000, "kind": "pause", "targets": ["n3"], "until_ms": 2500}
+    plan.write_text(json.dumps({"faults": [pause, cut]}))
+    words = ("--plan", str(plan), "--level", "2", "--engine", "bft", "--until", "20s", "--out", str(tmp_path))
+    with monkeypatch.context() as planted:
+        planted.setattr(ValidatorSet, "is_quorum", _quorum_of_half)
+        code, out, err = simulate(capsys, *words)
+        assert code == 3, err
+        assert "BROKEN: agreement" in out
+        path = tmp_path / "evmesh-failure-bft-0.json"
+        failure = FailureFile.read(path)
+        assert failure.trace_hash in out
+        assert run(["replay", str(path), "--shrink", "--runs", "12"]) == 3
+        assert f"the same run, byte for byte: trace {failure.trace_hash}" in capsys.readouterr().out
+        small = FailureFile.read(path.with_suffix(".small.json"))
+        assert [action.kind for action in small.scenario.faults.actions] == ["partition"]
+    assert simulate(capsys, *words)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -10,7 +10,7 @@ import hashlib
 import random
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Generic, TypeVar
@@ -208,6 +208,12 @@ class Harness(Heap, ABC, Generic[M]):
 
     def _gap_from(self, name: bytes) -> int:
         return max(self._last_final.get(name, 0), self.settled_ms())
+
+    def report_excess(self, node: M, bounds: Mapping[str, tuple[int, int]]) -> None:
+        """``bounds``: what is held, and at most how much of it."""
+        for name, (count, most) in bounds.items():
+            if count > most:
+                self.verdict.report("bounds", f"{node.label} holds {count} {name}; {most} is the bound")
 
     def _check_bounds(self) -> None:
         for node in self.nodes.values():

@@ -49,8 +49,9 @@ class Verdict(ABC):
                 self.report("self-incrimination", f"honest 0x{validator.hex()} signed evidence against itself")
         if self.violation is not None and self.violation.kind == "agreement":
             guilty = self.validators.weight_of_all(convicted)
-            if not self.is_accounted_for(guilty):
-                self.violation = Violation("unaccountable fork", f"{self.violation.detail}; guilty weight {guilty}")
+            told = f"{self.violation.detail}; convicted: {guilty} of {self.validators.total_weight} of the weight"
+            kind = "agreement" if self.is_accounted_for(guilty) else "unaccountable fork"
+            self.violation = Violation(kind, told)
 
     def is_accounted_for(self, guilty: int) -> bool:
         """Whether so much convicted weight explains a fork."""

@@ -117,9 +117,7 @@ class PosWorld(Harness[PosNode]):
             "vote epochs": (len(engine.pool._votes), EPOCHS_KEPT + 4),
             "headers": (len(engine.pool._headers), HEADERS_MAX),
         }
-        for name, (count, most) in bounds.items():
-            if count > most:
-                self.verdict.report("bounds", f"{node.label} holds {count} {name}; {most} is the bound")
+        self.report_excess(node, bounds)
 
     def lie(self, node: PosNode, target: PosNode, message: ConsensusMessage) -> ConsensusMessage | None:
         """What a liar really sends."""

@@ -15,9 +15,11 @@ from network.simulator.level1.judge import Judge
 from network.simulator.level1.nodes import EngineFactory, SimNode, TagKey
 from network.simulator.level1.payloads import genesis_block, make_block, refusal
 from network.simulator.scenario import Scenario
-from node.consensus.bft.core import BftEngine, BftSettings
+from node.consensus.bft.core import EARLY_PER_PEER_MAX, PAST_HEIGHTS_MAX, PEERS_MAX, BftEngine, BftSettings
+from node.consensus.bft.evidence_pool import EVIDENCE_MAX
 from node.consensus.bft.messages import Polka, Proposal, Statement
 from node.consensus.bft.round_machine import Timeouts
+from node.consensus.bft.triage import DECIDED_AHEAD_MAX
 from node.consensus.engine import BuildPayload, ConsensusMessage, ExecutePayload, Input, PayloadBuilt, PayloadStatus
 from node.consensus.validators import Validator, ValidatorSet
 from node.crypto.hashes import keccak256
@@ -193,6 +195,20 @@ class World(Harness[SimNode]):
     def final_blocks(self) -> int:
         """Decided somewhere honest."""
         return len(self.judge.decided) - 1
+
+    def check_bounds(self, node: SimNode) -> None:
+        """Every collection of the engine's has a bound."""
+        engine = node.engine
+        early = max((len(one.messages) for one in engine._early.values()), default=0)
+        bounds = {
+            "peers with early messages": (len(engine._early), PEERS_MAX),
+            "early messages of one peer": (early, EARLY_PER_PEER_MAX),
+            "blocks decided ahead": (len(engine._decided_ahead), DECIDED_AHEAD_MAX),
+            "heights of peers": (len(engine._peer_heights), PEERS_MAX),
+            "past heights": (len(engine._past), PAST_HEIGHTS_MAX),
+            "pieces of evidence": (len(list(engine.evidence.known)), EVIDENCE_MAX),
+        }
+        self.report_excess(node, bounds)
 
     def lie(self, node: SimNode, target: SimNode, message: ConsensusMessage) -> ConsensusMessage | None:
         """What a liar really sends."""
