@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from node.consensus.engine import Forkchoice
-from node.consensus.pos import block_tree, core, justification, messages, state, statement_pool
+from node.consensus.pos import block_tree, caution, core, justification, messages, state, statement_pool
 from node.consensus.pos.block_tree import BlockTree
 from node.consensus.pos.checkpoints import Checkpoint
 from node.consensus.pos.codec import PosCodec
@@ -212,7 +212,7 @@ MUTANTS = [
     ),
     Mutant(
         "a lost log signs at once",
-        ((core, "YOUNG_EPOCHS", 10**9),),
+        ((caution, "YOUNG_EPOCHS", 10**9),),
         test_engine.test_a_node_that_lost_its_disk_signs_nothing_that_convicts_it,
     ),
     Mutant("safe is the head", ((core, "Forkchoice", _safe_is_head),), scenarios.marks_are_the_checkpoints),

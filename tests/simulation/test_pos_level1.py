@@ -71,6 +71,19 @@ NAMED = {
             )
         ),
     ),
+    "lost its disk, and votes before it has caught up": Scenario(
+        "pos",
+        2070,
+        until_ms=25_312,
+        delay_ms=5,
+        without=("vote-repair",),
+        faults=Plan(
+            (
+                FaultAction(0, "loss", (), {"share": 0.1}, 25_312),
+                FaultAction(17189, "lost-disk", ("n0",), {}, 22004),
+            )
+        ),
+    ),
 }
 
 

@@ -40,6 +40,7 @@ from node.consensus.engine import (
     Triage,
 )
 from node.consensus.pos.block_tree import BlockTree
+from node.consensus.pos.caution import Caution
 from node.consensus.pos.exchange import Exchange, WaitingBlocks
 from node.consensus.pos.fork_choice import Refused
 from node.consensus.pos.inspection import inspect_engine
@@ -70,10 +71,6 @@ TREE_MAX: Final = 8192
 """Unfinalized blocks kept; beyond it only the head's own chain grows."""
 INVALID_MAX: Final = 512
 UNCOUNTED_MAX: Final = 4096
-YOUNG_EPOCHS: Final = 3
-"""In a chain's first epochs a new log is what every node has."""
-QUIET_EPOCHS: Final = 2
-"""Later it may mean a lost disk: nothing is signed until the epochs that may have been signed before are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ class PosEngine:
         self._at = Moment(0, 0)
         self._duty_slot = -1
         self._attested_slot = -1
-        self._quiet_before = 0
+        self._caution = Caution()
         self._building: dict[int, Body] = {}
         self._built: dict[bytes, int] = {}
         self._executing: dict[bytes, _Executing] = {}
@@ -207,9 +204,10 @@ class PosEngine:
             self._emit(Note("watching only", {"why": event.watch_only}, "error"))
         slot = self.rules.slot_at(event.at.wall_ms)
         epoch = self.rules.epoch(slot)
-        if event.new_log and self.keys and epoch >= YOUNG_EPOCHS:
-            self._quiet_before = (epoch + QUIET_EPOCHS) * self.rules.slots_per_epoch
-            self._emit(Note("new log: signing later", {"from_slot": self._quiet_before}, "warning"))
+        if event.new_log and self.keys:
+            self._caution = Caution(epoch, alone=len(self.keys) == len(self.rules.validators))
+            if self._caution.from_epoch:
+                self._emit(Note("new log: signing later", {"from_epoch": self._caution.from_epoch}, "warning"))
         self._tree = BlockTree(self.rules, anchor, state, slot)
         self._exchange = Exchange(self._tree, self.pool)
         for block, seal in event.blocks:
@@ -280,7 +278,8 @@ class PosEngine:
     # --- duties ----------------------------------------------------------------------------------
 
     def _may_act(self, slot: int) -> bool:
-        return bool(self.keys) and slot >= self._quiet_before and not self.exchange.catching_up
+        may = self.rules.epoch(slot) >= self._caution.from_epoch and not self.exchange.catching_up
+        return may and bool(self.keys)
 
     def _propose(self, slot: int) -> None:
         if slot == 0 or not self._may_act(slot):
@@ -329,7 +328,7 @@ class PosEngine:
         head = self.tree.store.head()
         committee = self.tree.duties(head, self.rules.epoch(slot)).committee(slot)
         vote = self.tree.vote(head, slot)
-        for index in committee:
+        for index in committee if self._caution.allows_vote(vote, self.pool) else ():
             validator = self.rules.validators.addresses[index]
             if validator in self.keys:
                 self._emit(SignAndPublish(replace(vote, validator=validator)))
@@ -348,6 +347,7 @@ class PosEngine:
         elif peer is None:
             return
         elif isinstance(message, Status):
+            self._caution.hear(message)
             self._emit(*self.exchange.on_status(peer, message, self.waiting))
         elif isinstance(message, GetBlocksByRoot):
             self._emit(*self.exchange.on_by_root(peer, message))
