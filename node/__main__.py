@@ -77,16 +77,22 @@ def main(arguments: list[str] | None = None) -> int:
     return run_datadir(options.datadir, options.http_host, options.http_port, options.log_level)
 
 
-def run(config_path: Path, runtime: Runtime | None = None, wrap_engine: WrapEngine = lambda engine: engine) -> int:
+def run(
+    config_path: Path,
+    runtime: Runtime | None = None,
+    wrap_engine: WrapEngine = lambda engine: engine,
+    change_genesis: Callable[[Genesis], Genesis] = lambda genesis: genesis,
+) -> int:
     """Run the node of ``config_path`` until a signal stops it. Returns the exit code.
 
-    ``runtime``: other doors than the machine's. ``wrap_engine``: see Node.
+    ``runtime``: other doors than the machine's. ``wrap_engine``: see Node. ``change_genesis``: other rules than the
+    genesis file's.
     """
     try:
         config = load_config(config_path)
         if not config.node.evm:
             config = replace(config, node=replace(config.node, evm=choice.from_environment()))
-        genesis = load_genesis(config)
+        genesis = change_genesis(load_genesis(config))
         runtime = runtime or system_runtime()
         log = Log(runtime.clock, config.node.name, config.node.log_level, config.node.log_format)
         node_key = load_node_key(config, runtime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 
 import click
@@ -12,6 +13,7 @@ from network.cli.output import Output, seconds
 from network.client import NodeClient
 from network.cluster import fault_hands, run_directory
 from network.cluster.readiness import wait_height
+from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput
 
 
@@ -78,12 +80,15 @@ Examples:
   evmesh restart n3 --no-wait
   evmesh restart n3 --lose-disk   with an empty database: it fetches everything again
   evmesh restart n3 --tear-log    as after a power cut in the middle of a write
+  evmesh restart n3 --mutate slt-unsigned   with a mistake in its EVM, for evmesh bisect to find
+  evmesh restart n3               without any
 """
 )
 @click.argument("node")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has caught up with the others.")
 @click.option("--lose-disk", is_flag=True, help="Kill it and delete its database first; its keys stay.")
 @click.option("--tear-log", is_flag=True, help="Kill it and leave a half-written record in its consensus log.")
+@click.option("--mutate", metavar="BUG", help="Start it with a seeded mistake in its EVM; 'list' names them.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait.")
 @network_option
 @json_option
@@ -92,6 +97,7 @@ def restart(
     no_wait: bool,
     lose_disk: bool,
     tear_log: bool,
+    mutate: str | None,
     timeout: float,
     network_name: str | None,
     as_json: bool,
@@ -100,6 +106,8 @@ def restart(
     out = Output(as_json)
     run = run_directory.find(network_name, must_run=False)
     entry = run.node(node)
+    if mutate is not None and not _mutated(run, node, mutate, out):
+        return
     if lose_disk and tear_log:
         raise BadInput("--lose-disk and --tear-log exclude each other", "a lost disk has no log")
     if lose_disk:
@@ -110,6 +118,11 @@ def restart(
         fault_hands.stop(run, node)
     others = [one for one in run.network().nodes if one.name != node and one.name in run.running()]
     began = time.monotonic()
+    bug_file = run.bug_file(node)
+    if mutate is None:
+        bug_file.unlink(missing_ok=True)
+    else:
+        bug_file.write_text(mutate + "\n", "ascii")
     record = fault_hands.start(run, node, timeout)
     client = NodeClient(entry.url, node)
     first = client.block_number()
@@ -122,3 +135,21 @@ def restart(
     caught_up = f", caught up {synced} blocks to #{head}" if others and not no_wait else ""
     out.line(f"{node} runs again (pid {record.pid}){caught_up} in {seconds(took)}")
     out.document({"node": node, "pid": record.pid, "synced_blocks": synced, "head": head, "seconds": round(took, 3)})
+
+
+def _mutated(run: RunDirectory, node: str, name: str, out: Output) -> bool:
+    """Whether to go on: False where the bugs were listed only. Raises BadInput for one that is not known."""
+    # imported here: it brings the EVM with it, which other commands need not wait for
+    from network.faults.evm_bugs import EVM_BUGS
+
+    if name == "list":
+        out.table(["bug", "instruction", "what"], [[bug.name, bug.opcode.name, bug.what] for bug in EVM_BUGS.values()])
+        out.document({"bugs": {bug.name: bug.what for bug in EVM_BUGS.values()}})
+        return False
+    if name not in EVM_BUGS:
+        near = difflib.get_close_matches(name, EVM_BUGS, n=1)
+        raise BadInput(
+            f"{name!r} is no bug that is known",
+            f"did you mean {near[0]}?" if near else "evmesh restart NODE --mutate list names them",
+        )
+    return True

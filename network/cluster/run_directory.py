@@ -47,6 +47,9 @@ _ANIMALS: Final = (
 )
 
 
+BUG_FILE: Final = "evm-bug"
+
+
 @dataclass(frozen=True, slots=True)
 class NodeEntry:
     """One node, as the whole network sees it."""
@@ -119,6 +122,10 @@ class RunDirectory:
     def node_dir(self, node: str) -> Path:
         """A node's own directory."""
         return self.path / node
+
+    def bug_file(self, node: str) -> Path:
+        """Names the seeded mistake that the node's EVM shall have; absent for none."""
+        return self.node_dir(node) / BUG_FILE
 
     def config_file(self, node: str) -> Path:
         """A node's configuration."""

@@ -110,6 +110,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     yield made
     made.call_soon_threadsafe(made.stop)
     thread.join()
+    made.close()
 
 
 def genesis() -> Genesis:
