@@ -30,6 +30,7 @@ from typing import Any, Final
 
 from network.cluster.process import ProcessRecord, write_json
 from network.failures import BadInput, Busy, Failure
+from network.faults.kinds import BUG_FILE
 
 FORMAT: Final = 1
 
@@ -45,9 +46,6 @@ _ANIMALS: Final = (
     "robin salmon seal shrew sloth sparrow squid stork swan tapir tern tiger toad trout turtle viper vole walrus "
     "whale wolf wren yak zebra"
 )
-
-
-BUG_FILE: Final = "evm-bug"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from typing import Final, TypeAlias
 Value: TypeAlias = int | float | bool | tuple[str, ...]
 """Of a parameter. A tuple of strings names nodes."""
 
+BUG_FILE: Final = "evm-bug"
+"""Beside a node's node.toml: the name of the seeded mistake that its EVM shall have (evm_bugs.py)."""
+
 
 class BadPlan(ValueError):
     """A fault, or a list of faults, that cannot be used; the text says which one and what to write."""

@@ -10,7 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from network.cluster.run_directory import BUG_FILE
+from network.faults.evm_bugs import EVM_BUGS, with_bug
+from network.faults.kinds import BUG_FILE
 from network.faults.steered_clock import CLOCK_FILE, SteeredClock
 from node.__main__ import run as run_node
 from node.runtime.runtime import system_runtime
@@ -22,9 +23,6 @@ def run(config_path: Path) -> int:
     bug = bug_of(config_path.parent)
     if not bug:
         return run_node(config_path, runtime)
-    # imported here: it concerns nobody else
-    from network.faults.evm_bugs import EVM_BUGS, with_bug
-
     if bug not in EVM_BUGS:
         print(f"error: {config_path.parent / BUG_FILE}: {bug!r} is no bug that is known", file=sys.stderr, flush=True)
         return 2
