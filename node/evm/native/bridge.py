@@ -28,7 +28,10 @@ RIPEMD160: Final = Address(bytes(19) + b"\x03")
 _STATE: Final = struct.Struct("<32s32sQQQQQ")
 """balance .. flags of an account."""
 _LOG_HEAD: Final = struct.Struct("<QQQ")
-_SLOT: Final = struct.Struct("<32s32sQ32sQ32sQQQ")
+_SLOT: Final = struct.Struct("<32s32sQ32x32sQQ16x")
+"""key, value, flags, loaded, loaded_flags, owner of a slot."""
+_ANSWERED_SLOT: Final = struct.Struct("<32sQ32s32sQ")
+"""value .. loaded_flags of a slot."""
 _ACCOUNT_BYTES: Final = size_of(Account)
 _SLOT_BYTES: Final = size_of(Slot)
 _BALANCE_AT: Final = layout(Account)["balance"].offset
@@ -138,16 +141,17 @@ class Bridge:
     def _slot(self, place: int, account: int) -> int:
         view = self.arena.slots.view
         at = place - self.arena.slots.address
-        key, _, _, _, owner, _, _, position, kept_at = _SLOT.unpack_from(view, at)
-        address = self._addresses[owner]
-        flags_at = account - self.arena.accounts.address + _FLAGS_AT
-        number, before, is_warm = self._host.slot_facts(address, int.from_bytes(key, "little"))
-        if self.arena.accounts.view[flags_at] & records.CREATED and not self._loaded[owner][2] & records.CREATED:
+        account -= self.arena.accounts.address
+        owner = account // _ACCOUNT_BYTES
+        key = int.from_bytes(view[at : at + 32], "little")
+        number, before, is_warm = self._host.slot_facts(self._addresses[owner], key)
+        created = self.arena.accounts.view[account + _FLAGS_AT] & records.CREATED
+        if created and not self._loaded[owner][2] & records.CREATED:
             number = before = 0  # the account is new here, whatever the host has
         value = number.to_bytes(32, "little")
         original = value if before == number else before.to_bytes(32, "little")
-        warm = is_warm * records.WARM
-        _SLOT.pack_into(view, at, key, value, warm, original, owner, value, warm, position, kept_at)
+        warm = records.WARM if is_warm else 0
+        _ANSWERED_SLOT.pack_into(view, at + 32, value, warm, original, value, warm)
         return 0
 
     def _precompile(self, place: int, data: int) -> int:
@@ -199,20 +203,23 @@ class Bridge:
             if fresh & records.DESTROYED:
                 host.mark_destroyed(address)
         slots = arena.slots.view[: counters.slots_count * _SLOT_BYTES]
-        for key, value, flags, _, owner, loaded, loaded_flags, *_ in _SLOT.iter_unpack(slots):
+        addresses, number_of = self._addresses, int.from_bytes
+        for key, value, flags, loaded, loaded_flags, owner in _SLOT.iter_unpack(slots):
             if owner & records.TRANSIENT:
                 if value != loaded:
-                    address = self._addresses[owner ^ records.TRANSIENT]
-                    host.set_transient_storage(address, _number(key), _number(value))
-                continue
-            if value != loaded:
-                host.set_storage(self._addresses[owner], _number(key), _number(value))
-            if flags != loaded_flags:
-                host.access_slot(self._addresses[owner], _number(key))
+                    address = addresses[owner ^ records.TRANSIENT]
+                    host.set_transient_storage(address, number_of(key, "little"), number_of(value, "little"))
+            elif value != loaded:
+                slot = number_of(key, "little")
+                host.set_storage(addresses[owner], slot, number_of(value, "little"))
+                if flags != loaded_flags:
+                    host.access_slot(addresses[owner], slot)
+            elif flags != loaded_flags:
+                host.access_slot(addresses[owner], number_of(key, "little"))
         if counters.refund:
             host.add_refund(counters.refund)
         if counters.logs_count:
-            self._emit_logs(counters.logs_count)
+            self._emit_logs(counters)
 
     def write_back_failure(self) -> None:
         """All is undone but the one touch that survives."""
@@ -228,24 +235,28 @@ class Bridge:
         self._host.touch(address)
         self._host.rollback(checkpoint)
 
-    def _emit_logs(self, count: int) -> None:
-        view = self.arena.logs.view
+    def _emit_logs(self, counters: Counters) -> None:
+        view = self.arena.logs.view[: counters.logs_length]
         addresses = self._addresses
-        head = _LOG_HEAD.unpack_from
         logs = []
         at = 0
-        for _ in range(count):
-            number, topics, size = head(view, at)
-            *words, data = _log_tail(topics, size).unpack_from(view, at + 24)
-            logs.append(Log(addresses[number], tuple(words), data))
-            at += 24 + 32 * topics + ((size + 7) & ~7)
+        while at < counters.logs_length:
+            _, topics, size = _LOG_HEAD.unpack_from(view, at)
+            # contracts write logs of one shape in rows: one unpacking for as many as there may be
+            length = 24 + 32 * topics + ((size + 7) & ~7)
+            rest = (counters.logs_length - at) // length * length
+            for number, t, s, *words, data in _log_shape(topics, size).iter_unpack(view[at : at + rest]):
+                if t != topics or s != size:
+                    break
+                logs.append(Log(addresses[number], tuple(words), data))
+                at += length
         self._host.emit_logs(logs)
 
 
 @functools.lru_cache(maxsize=256)
-def _log_tail(topics: int, size: int) -> struct.Struct:
-    """Topics and data of a log."""
-    return struct.Struct("32s" * topics + f"{size}s")
+def _log_shape(topics: int, size: int) -> struct.Struct:
+    """A log's record: account, topics, size, then topics and data."""
+    return struct.Struct(f"<QQQ{'32s' * topics}{size}s{-size % 8}x")
 
 
 def block_words(block: BlockEnvironment) -> bytes:

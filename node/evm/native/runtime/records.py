@@ -235,11 +235,11 @@ class Slot(Struct):
     value: u256
     flags: u64
     original: u256
-    owner: u64
-    """The account's number, plus TRANSIENT."""
     loaded: u256
     """The value when Python was asked."""
     loaded_flags: u64
+    owner: u64
+    """The account's number, plus TRANSIENT."""
     position: u64
     kept_at: u64
 
