@@ -86,6 +86,23 @@ NAMED = {
     ),
 }
 
+NAMED["has only a block in its log after its disk was lost"] = Scenario.from_json(
+    {
+        "engine": "pos",
+        "seed": 10,
+        "until_ms": 33_750,
+        "faults": [
+            {"at_ms": 0, "kind": "loss", "share": 0.1, "until_ms": 30_000},
+            {"at_ms": 4953, "kind": "kill-between-effects", "targets": ["n0"], "effects": 15, "until_ms": 6841},
+            {"at_ms": 9477, "kind": "kill-between-effects", "targets": ["n2"], "effects": 26, "until_ms": 15_030},
+            {"at_ms": 11_289, "kind": "kill-between-effects", "targets": ["n0"], "effects": 16, "until_ms": 15_754},
+            {"at_ms": 16_361, "kind": "lost-disk", "targets": ["n0"], "until_ms": 19_974},
+            {"at_ms": 23_518, "kind": "kill-between-effects", "targets": ["n2"], "effects": 9, "until_ms": 29_247},
+            {"at_ms": 27_760, "kind": "kill-between-effects", "targets": ["n0"], "effects": 10, "until_ms": 30_000},
+        ],
+    }
+)
+
 
 @pytest.mark.parametrize("name", NAMED)
 def test_named_run(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a node holds back whose log is new in an old chain: a disk may be lost, and nobody knows what its keys signed.
+"""What a node holds back whose log knows no vote in an old chain: its disk may be lost, and its keys may have signed.
 
 Blocks: those of epochs that may have been signed in before. Votes: such targets too, and sources below those that may
 have been named before, or the new link would reach over an old one (a surround vote). What others name now tells how
@@ -7,15 +7,36 @@ high that may have been: nobody's source is far above the others', and none is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
-from node.consensus.pos.messages import Attestation, Status
+from node.consensus.engine import MalformedMessage, Started
+from node.consensus.pos.messages import ATTESTATION, Attestation, Status, decode
 from node.consensus.pos.statement_pool import EPOCHS_KEPT, StatementPool
+from node.primitives.scalars import Address
 
 YOUNG_EPOCHS: Final = 3
 """In a chain's first epochs a new log is what every node has."""
 QUIET_EPOCHS: Final = 2
 """The epoch of the start and the next: clocks differ."""
+
+
+def is_unsure(event: Started, keys: Sequence[Address]) -> bool:
+    """Whether some key here may have voted without the log knowing: no vote of it is in the log.
+
+    A block in it says nothing: it may have been signed after the log was lost, and before the first vote.
+    """
+    if not keys or not event.records:
+        return bool(keys) and event.new_log
+    voted: dict[Address, None] = {}
+    for record in event.records:
+        if record.kind == ATTESTATION:
+            with suppress(MalformedMessage):
+                message = decode(record.message)
+                if isinstance(message, Attestation):
+                    voted[message.validator] = None
+    return any(key not in voted for key in keys)
 
 
 class Caution:

@@ -40,7 +40,7 @@ from node.consensus.engine import (
     Triage,
 )
 from node.consensus.pos.block_tree import BlockTree
-from node.consensus.pos.caution import Caution
+from node.consensus.pos.caution import Caution, is_unsure
 from node.consensus.pos.exchange import Exchange, WaitingBlocks
 from node.consensus.pos.fork_choice import Refused
 from node.consensus.pos.inspection import inspect_engine
@@ -204,7 +204,7 @@ class PosEngine:
             self._emit(Note("watching only", {"why": event.watch_only}, "error"))
         slot = self.rules.slot_at(event.at.wall_ms)
         epoch = self.rules.epoch(slot)
-        if event.new_log and self.keys:
+        if is_unsure(event, self.keys):
             self._caution = Caution(epoch, alone=len(self.keys) == len(self.rules.validators))
             if self._caution.from_epoch:
                 self._emit(Note("new log: signing later", {"from_epoch": self._caution.from_epoch}, "warning"))
