@@ -18,6 +18,7 @@ def test_liars_lose_their_vote_and_nobody_else_does(nodes, byzantine):
         outcome = world.run()
         assert outcome.violation is None, f"seed {seed}: {outcome.violation}"
         convicted += len(world.convicted_in_blocks)
+        assert world.changes > len(world.convicted_in_blocks), "weights change by transactions too"
         honest = [node for node in world.nodes.values() if world.is_honest(node)]
         for node in honest:
             assert node.engine.validators.addresses == node.set_now().addresses

@@ -66,6 +66,10 @@ class Judge(Verdict):
         self.decided: dict[int, Block] = {0: genesis}
         self._said: dict[tuple[Address, int], dict[tuple[object, ...], Statement]] = {}
 
+    def set_at(self, height: int) -> ValidatorSet:
+        """Who votes at a height."""
+        return self.validators
+
     def on_said(self, statement: Statement) -> None:
         """A statement has left its signer."""
         said = self._said.setdefault((statement.validator, statement.height), {})
@@ -111,7 +115,9 @@ class Judge(Verdict):
                 if statement.kind is Kind.PREVOTE and not statement.is_nil and key not in counted:
                     counted[key] = None
                     weights = polkas.setdefault((height, statement.block_hash), {})
-                    weights[statement.round] = weights.get(statement.round, 0) + self.validators.weight_of(validator)
+                    weights[statement.round] = weights.get(statement.round, 0) + self.set_at(height).weight_of(
+                        validator
+                    )
         found: dict[Address, str] = {}
         for (validator, height), said in self._said.items():
             slots: dict[tuple[int, int], Hash32] = {}
@@ -126,7 +132,7 @@ class Judge(Verdict):
                     if lock.block_hash == statement.block_hash or lock.round >= statement.round:
                         continue
                     unlocked = any(
-                        self.validators.is_quorum(weight)
+                        self.set_at(height).is_quorum(weight)
                         for round_number, weight in weights.items()
                         if lock.round <= round_number < statement.round
                     )
