@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from node.evm.frame import Frame
-from node.evm.machine import FrameResult, Tracer, VirtualMachine
+from node.evm.host import Host
+from node.evm.machine import FrameResult, MessageMachine, Tracer, VirtualMachine
+from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
+from node.evm.outcome import Outcome
 from node.evm.spec import Spec
 from node.execution.calls import (
     CallRequest,
@@ -43,8 +46,8 @@ method = METHODS.method
 Json = dict[str, Any]
 
 
-class TimedMachine:
-    """A machine that stops between frames once the time is up. Inside one frame gas is the bound."""
+class TimedMachine(MessageMachine):
+    """A machine that stops between frames once the time is up. Inside what runs in one piece gas is the bound."""
 
     def __init__(self, machine: VirtualMachine, deadline: Deadline) -> None:
         self._machine = machine
@@ -54,6 +57,15 @@ class TimedMachine:
         """As the machine inside. Raises RpcError."""
         self._deadline.check()
         return self._machine.run_frame(frame, tracer)
+
+    def run_message(
+        self, message: Message, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec
+    ) -> Outcome | None:
+        """As the machine inside, if it can. Raises RpcError."""
+        self._deadline.check()
+        if not isinstance(self._machine, MessageMachine):
+            return None
+        return self._machine.run_message(message, host, block, tx, spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.differential import comparing, kept, node_answers
+from tests.differential import comparing, kept, native_answers, native_bytes, node_answers
 from tests.differential.campaign import Counting, CountingMachine, Plan, as_text, run
 from tests.differential.cases import FORKS, KINDS
 from tests.differential.shrinking import shrink
@@ -42,6 +42,13 @@ def test_new_seeds_through_revm() -> None:
 @pytest.mark.parametrize("kind", ["program", "transaction"])
 def test_new_seeds_through_the_native_machine(kind: str) -> None:
     _campaign("native", kind, FORKS, 8 * len(FORKS))
+
+
+def test_random_bytes_do_the_same_on_both_machines() -> None:
+    if why := native_answers.available():
+        pytest.skip(why)
+    told = {seed: told for seed in range(2_000) if (told := native_bytes.differs(seed))}
+    assert not told, told
 
 
 def _campaign(oracle: str, kind: str, forks: tuple[str, ...], count: int) -> None:

@@ -1,0 +1,90 @@
+"""``python -m tests.differential.native_bytes --seeds A..B``: codes of random bytes on both machines.
+
+Where the campaign's programs are made to get somewhere, these are made to break: any byte may follow any other,
+operands are edges, gas runs out everywhere. A crash of the process is a finding, and so is any difference: exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+
+from node.evm.interpreter import Interpreter
+from node.evm.machine import VirtualMachine
+from node.evm.opcodes import Opcode
+from node.forks.schedule import SPECS_BY_NAME
+from tests.differential.native_answers import machine
+from tests.unit.evm.program import OTHER, TARGET, World, push
+
+EDGES = (0, 1, 2, 31, 32, 33, 64, 255, 256, 1023, 1024, 2**32 - 1, 2**32, 2**63, 2**64 - 1, 2**128, 2**255, 2**256 - 1)
+CALLS = (0xF0, 0xF1, 0xF2, 0xF4, 0xF5, 0xFA)
+SPECS = tuple(SPECS_BY_NAME.values())
+
+
+def random_code(chance: random.Random) -> bytes:
+    """Up to a few hundred bytes."""
+    code = b""
+    for _ in range(chance.choice((3, 10, 40, 120))):
+        kind = chance.random()
+        if kind < 0.45:
+            code += push(chance.choice((*EDGES, int.from_bytes(TARGET, "big"), int.from_bytes(OTHER, "big"))))
+        elif kind < 0.5:
+            code += push(chance.randrange(200), 1) + bytes((chance.choice((Opcode.JUMP, Opcode.JUMPI)),))
+        elif kind < 0.6:
+            code += bytes((Opcode.GAS, chance.choice(CALLS)))
+        elif kind < 0.7:
+            code += bytes((Opcode.JUMPDEST,)) * chance.choice((1, 1, 50))
+        else:
+            code += bytes((chance.randrange(256),))
+    return code
+
+
+def answers(vm: VirtualMachine, seed: int) -> list[object]:
+    """What one seed's message leaves on a machine."""
+    chance = random.Random(seed)
+    world = World(chance.choice(SPECS), machine=vm)
+    code = random_code(chance)
+    world.deploy(OTHER, random_code(chance), balance=chance.choice((0, 5)))
+    world.deploy(TARGET, code, balance=chance.choice((0, 5)), nonce=chance.choice((1, 2**64 - 1)))
+    world.begin()
+    gas = chance.choice((500, 5_000, 60_000, 1_000_000))
+    data = chance.randbytes(chance.choice((0, 3, 32, 100)))
+    outcome = (
+        world.create(code, gas=gas, value=chance.choice((0, 1)))
+        if chance.random() < 0.2
+        else world.run(code, data, gas, chance.choice((0, 1)), static=chance.random() < 0.1)
+    )
+    state = world.state
+    accounts = [
+        (address, found and (found.nonce, found.balance, found.code_hash, found.slots, found.storage_cleared))
+        for address, found in sorted(state.diff().accounts.items())
+    ]
+    return [outcome, accounts, state.logs, state.refund, sorted(state._warm), sorted(state._touched)]
+
+
+def differs(seed: int) -> str:
+    """Empty where both machines agree."""
+    plain, native = answers(Interpreter(), seed), answers(machine(), seed)
+    wrong = [
+        f"{ours!r} on plain, {theirs!r} on native" for ours, theirs in zip(plain, native, strict=True) if ours != theirs
+    ]
+    return "; ".join(wrong)
+
+
+def main() -> int:
+    """Read the flags, run, print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.differential.native_bytes", description=__doc__)
+    parser.add_argument("--seeds", required=True, metavar="A..B")
+    first, _, last = parser.parse_args().seeds.partition("..")
+    found = 0
+    for seed in range(int(first), int(last or first) + 1):
+        if told := differs(seed):
+            found += 1
+            print(f"DIFFERENCE at seed {seed}: {told[:1500]}")
+    print(f"{found} differences; {machine().given_up} messages were given up")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
