@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from network.simulator.level1.convictions import ConvictingWorld
+from network.simulator.level1.world import drawn_plan
 from node.consensus.bft import (
     body,
     candidates,
@@ -59,6 +61,12 @@ def _emit_without_gossip(self: BftEngine, effect: Any) -> None:
 
 def _start_with_the_genesis_set(self: BftEngine, event: Started) -> None:
     _STARTED(self, replace(event, validators=self.validators))
+
+
+def _learn_at_once(self: BftEngine, block_hash: Hash32, validators: ValidatorSet | None) -> None:
+    if validators is not None:
+        self._sets[block_hash] = validators
+        self.validators = self.machine.validators = self.machine.votes.validators = validators
 
 
 def _strangers_too(evidence: Any, height: int, validators: ValidatorSet) -> str:
@@ -145,6 +153,12 @@ def seals_need_a_quorum() -> None:
                 wire.check_seal(block.header, seal)
 
 
+def seed_with_changing_sets() -> None:
+    """Seed 3: a liar, faults, weights that change: no violation."""
+    outcome = ConvictingWorld(drawn_plan(3, byzantine=1, lie_rate=0.2, gst_ms=15_000)).run()
+    assert outcome.violation is None, str(outcome.violation)
+
+
 _TRAVELS = evidence_tests.test_a_conviction_travels_from_gossip_into_my_block_and_takes_the_weight
 _MUST_NOT = evidence_tests.test_blocks_with_evidence_that_must_not_be_there_get_nil
 
@@ -153,6 +167,11 @@ EVIDENCE_MUTANTS = [
     Mutant("evidence forgotten at a restart", ((BftEngine, "_restore_evidence", _nothing),), _TRAVELS),
     Mutant("evidence not gossiped", ((BftEngine, "_emit", _emit_without_gossip),), _TRAVELS),
     Mutant("the convicted keep their weight", ((BftEngine, "_learn_set", _nothing),), _TRAVELS),
+    Mutant(
+        "the set changes before the block is decided",
+        ((BftEngine, "_learn_set", _learn_at_once),),
+        seed_with_changing_sets,
+    ),
     Mutant("seal without the body", ((core, "encode_seal", lambda decided: decided.certificate.encode()),), _TRAVELS),
     Mutant(
         "contradictions after the decision not seen",
