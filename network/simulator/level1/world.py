@@ -121,7 +121,7 @@ def settled_ms(calm_ms: int, delay_ms: int) -> int:
 
 def gap_bound_ms(delay_ms: int, liars: int, polka_gossip: bool) -> int:
     """c1 + c2 · delay + c3 · liars."""
-    bound_ms = 4000 + 14 * delay_ms + 4000 * liars
+    bound_ms = 2500 + 8 * delay_ms + 3000 * liars
     # without polkas from others a hidden lock is found only when its holder's turn to propose comes
     return bound_ms if polka_gossip else 3 * bound_ms
 
