@@ -56,8 +56,9 @@ def quorum_words(run: RunDirectory, sides: Sequence[Sequence[str]]) -> str:
     total = sum(weights.values())
     if not total:
         return ""
-    quorum = 2 * total // 3 + 1
-    able = [side for side in sides if 3 * sum(weights.get(name, 0) for name in side) > 2 * total]
+    # bft needs more than two thirds of the weight, pos two thirds
+    quorum = -(-2 * total // 3) if run.network().engine == "pos" else 2 * total // 3 + 1
+    able = [side for side in sides if sum(weights.get(name, 0) for name in side) >= quorum]
     if able:
         verdict = " and ".join(braced(side) for side in able) + " can go on finalizing"
     else:
