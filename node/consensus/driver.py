@@ -59,6 +59,7 @@ from node.consensus.validator_contract import InvalidValidatorState, ValidatorRe
 from node.consensus.validators import ValidatorSet
 from node.execution.builder import PayloadAttributes
 from node.execution.fees import base_fee, blob_base_fee, excess_blob_gas
+from node.p2p import scoring
 from node.p2p.identity import NodeId
 from node.p2p.verdict import ACCEPT, IGNORE, REJECT, Handler, Verdict
 from node.primitives.scalars import ZERO_ADDRESS, Address
@@ -75,6 +76,8 @@ SMALL_TOPIC: Final = "consensus/vote"
 SMALL_BYTES_MAX: Final = 512
 DECODE_ASIDE_BYTES: Final = 256 * 1024
 """Longer messages are decoded by a worker."""
+MUTED_A_POINT: Final = 32
+"""Unread messages of muted peers that cost a point of score."""
 INBOX_MAX: Final = 4096
 """Messages of peers that wait for the engine; what comes on top is ignored and may come again."""
 DECIDED_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -279,6 +282,8 @@ class ConsensusDriver:
         """Cheapest first: what it claims, whether we want that, signatures; the block is decoded last."""
         if self._refusals.is_muted(peer, self._runtime.clock.monotonic_ms()):
             self._refusals.count("muted")
+            if self._switch is not None and self._refusals.counts["muted"] % MUTED_A_POINT == 0:
+                self._switch.penalise(peer, scoring.FLOODED, "goes on after too many lies")
             return IGNORE("its sender has lied too much lately")
         try:
             claim = self._codec.claim(payload)
