@@ -9,11 +9,12 @@ from typing import Final
 from node.evm.native.arena import Arena
 from node.evm.native.compiler.types import layout
 from node.evm.native.interpreter.catalogue import UnknownInstruction, numbers_of
+from node.evm.native.runtime.memory import ORDINARY_GAS
 from node.evm.native.runtime.records import NO_LIMIT, ROW_BYTES, Rules
 from node.evm.spec import Spec
 
-GAS_MAX: Final = 2**45
-"""Gas that runs here, exclusive: it pays for less than 2**32 bytes of memory at any fork's prices."""
+GAS_MAX: Final = 2**62
+"""Gas that runs here, exclusive: no sum of it and of any price or stipend leaves 64 bits."""
 
 
 def rule_values(spec: Spec) -> list[int]:
@@ -32,7 +33,7 @@ def rule_values(spec: Spec) -> list[int]:
         values.append(value)
     gas = spec.gas
     words = 2**27
-    if gas.memory_quadratic_divisor == 0 or words * words // gas.memory_quadratic_divisor < GAS_MAX:
+    if gas.memory_quadratic_divisor == 0 or words * words // gas.memory_quadratic_divisor < 2 * ORDINARY_GAS:
         raise UnknownInstruction("memory too cheap for a machine of 32-bit sizes")
     return values
 

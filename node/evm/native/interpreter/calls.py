@@ -25,7 +25,7 @@ from node.evm.native.compiler.types import i64, ptr, size_of, u8, u64, u256
 from node.evm.native.interpreter.ending import hand_over, hash_of
 from node.evm.native.interpreter.flow import Handler, end, give_up_here, go, out_of_gas, static_write
 from node.evm.native.interpreter.state import access
-from node.evm.native.runtime.memory import by_words, expand
+from node.evm.native.runtime.memory import expand, pay_by_words
 from node.evm.native.runtime.records import (
     ASK_PRECOMPILE,
     CALL,
@@ -387,7 +387,7 @@ def creating(opcode: int) -> Handler:
         price: u64 = rules.initcode_word
         if salted:
             price = price + rules.keccak_word
-        gas = gas - by_words(price, size)
+        gas = pay_by_words(run, gas, price, size)
         if unlikely(gas < 0):
             return out_of_gas(frame, pc, sp, gas, rows)
         gas = expand(frame, gas, load256(sp - 64), size)

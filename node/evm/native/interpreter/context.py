@@ -19,7 +19,7 @@ from node.evm.native.compiler.intrinsics import (
 from node.evm.native.compiler.types import i64, layout, ptr, u8, u64, u256
 from node.evm.native.interpreter.ending import hash_of
 from node.evm.native.interpreter.flow import Handler, end, give_up_here, go, out_of_gas, static_write
-from node.evm.native.runtime.memory import BYTES_MAX, by_words, copy_padded, expand, grow
+from node.evm.native.runtime.memory import BYTES_MAX, copy_padded, expand, grow, pay_by_words, too_large
 from node.evm.native.runtime.records import (
     ASK_BLOCK_HASH,
     HASH_BYTES,
@@ -46,6 +46,7 @@ def mload(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     """The word at an offset."""
     offset: u256 = load256(sp - 32)
     if unlikely(offset > BYTES_MAX):
+        gas = too_large(Run(frame.run), gas)
         return out_of_gas(frame, pc, sp, gas, rows)
     if unlikely(u64(offset) + 32 > frame.memory_size):
         gas = grow(frame, gas, u64(offset) + 32)
@@ -61,6 +62,7 @@ def mstore(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     """Write a word."""
     offset: u256 = load256(sp - 32)
     if unlikely(offset > BYTES_MAX):
+        gas = too_large(Run(frame.run), gas)
         return out_of_gas(frame, pc, sp, gas, rows)
     if unlikely(u64(offset) + 32 > frame.memory_size):
         gas = grow(frame, gas, u64(offset) + 32)
@@ -96,7 +98,7 @@ def mcopy(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     target: u256 = load256(sp - 32)
     source: u256 = load256(sp - 64)
     size: u256 = load256(sp - 96)
-    gas = gas - by_words(Rules(Run(frame.run).rules).copy_word, size)
+    gas = pay_by_words(Run(frame.run), gas, Rules(Run(frame.run).rules).copy_word, size)
     if unlikely(gas < 0):
         return out_of_gas(frame, pc, sp, gas, rows)
     gas = expand(frame, gas, target if target > source else source, size)
@@ -112,7 +114,7 @@ def keccak(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     """keccak256 of a piece of memory."""
     offset: u256 = load256(sp - 32)
     size: u256 = load256(sp - 64)
-    gas = gas - by_words(Rules(Run(frame.run).rules).keccak_word, size)
+    gas = pay_by_words(Run(frame.run), gas, Rules(Run(frame.run).rules).keccak_word, size)
     if unlikely(gas < 0):
         return out_of_gas(frame, pc, sp, gas, rows)
     gas = expand(frame, gas, offset, size)
@@ -131,7 +133,7 @@ def copy_to_memory(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     """The shared body of copies: (target, source, size) on the stack, what to copy from in ``output``."""
     target: u256 = load256(sp - 32)
     size: u256 = load256(sp - 96)
-    gas = gas - by_words(Rules(Run(frame.run).rules).copy_word, size)
+    gas = pay_by_words(Run(frame.run), gas, Rules(Run(frame.run).rules).copy_word, size)
     if unlikely(gas < 0):
         return out_of_gas(frame, pc, sp, gas, rows)
     gas = expand(frame, gas, target, size)
@@ -308,6 +310,7 @@ def log(topics: int) -> Handler:
         if unlikely(frame.is_static != 0):
             return static_write(frame, pc, sp, gas, rows)
         if unlikely(size > BYTES_MAX):
+            gas = too_large(run, gas)
             return out_of_gas(frame, pc, sp, gas, rows)
         gas = gas - i64(Rules(run.rules).log_data_byte * u64(size))
         if unlikely(gas < 0):

@@ -1,7 +1,7 @@
 """A frame's memory: all frames share one area, each begins where its parent's memory ends now.
 
-A parent's memory does not grow while a child runs, so nothing has to move. Gas is below 2**45 here (machine.py),
-which pays for less than 2**32 bytes: larger numbers need no exact price.
+A parent's memory does not grow while a child runs, so nothing has to move. Less than 2**44 gas pays for less than 2**32
+bytes, so larger numbers need no exact price; a frame with more gas than that gives the message up when it meets one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from node.evm.native.runtime.records import Frame, Rules, Run
 from node.evm.native.runtime.world import give_up
 
 BYTES_MAX: Final = 2**32
-"""No gas below 2**45 pays for more: (2**27 words)**2 / 512 is 2**45."""
+ORDINARY_GAS: Final = 2**44
+"""Gas below this pays for no more than BYTES_MAX: (2**27 words)**2 / 512 is 2**45, and what an area of 2**30 bytes can
+hold already has cost no more than 2**42 of that."""
 UNPAYABLE: Final = -1
 
 
@@ -39,13 +41,21 @@ def grow(frame: Frame, gas: i64, end: u64) -> i64:
     return gas
 
 
+@apart
+def too_large(run: Run, gas: i64) -> i64:
+    """What a size or an offset beyond BYTES_MAX means: no gas is left, or the message is given up."""
+    if gas >= ORDINARY_GAS:
+        give_up(run)
+    return i64(UNPAYABLE)
+
+
 @inline
 def expand(frame: Frame, gas: i64, offset: u256, size: u256) -> i64:
     """Have ``size`` bytes at ``offset``; nothing for size 0. The gas left, negative where it is not enough."""
     if size == 0:
         return gas
     if unlikely(offset > BYTES_MAX or size > BYTES_MAX):
-        return i64(UNPAYABLE)
+        return too_large(Run(frame.run), gas)
     end: u64 = u64(offset) + u64(size)
     if unlikely(end > frame.memory_size):
         return grow(frame, gas, end)
@@ -53,11 +63,11 @@ def expand(frame: Frame, gas: i64, offset: u256, size: u256) -> i64:
 
 
 @inline
-def by_words(price: u64, size: u256) -> i64:
-    """A price for every 32-byte word begun; more than any gas for sizes that nothing pays for."""
+def pay_by_words(run: Run, gas: i64, price: u64, size: u256) -> i64:
+    """Pay for every 32-byte word begun; the gas left, negative where it is not enough."""
     if unlikely(size > BYTES_MAX):
-        return i64(2**50)
-    return i64(price * ((u64(size) + 31) >> 5))
+        return too_large(run, gas)
+    return gas - i64(price * ((u64(size) + 31) >> 5))
 
 
 @inline

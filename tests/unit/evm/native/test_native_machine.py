@@ -281,6 +281,17 @@ def test_a_host_that_fails_is_met_again_on_the_plain_machine(native_machine: Nat
     assert isinstance(World(machine=native_machine).run(code), Success)
 
 
+@pytest.mark.parametrize("gas", [2**44 - 1, 2**45, 2**50, GAS_MAX - 1])
+def test_memory_that_no_usual_gas_pays_for(native_machine: NativeMachine, gas: int) -> None:
+    """Below 2**44 gas the answer is known; above, a size of more than 2**32 is the plain machine's to answer."""
+    same(native_machine, program(operation(Opcode.MSTORE, 2**20, 1), Opcode.GAS, RETURN_TOP), gas=gas)
+    far = 2**64  # more than any gas pays for, so the plain machine refuses at once, too
+    for code in (operation(Opcode.MLOAD, far), operation(Opcode.KECCAK256, 0, far), operation(Opcode.LOG0, far, 1)):
+        before = native_machine.given_up
+        assert run_on(native_machine, code, gas=gas) == run_on(Interpreter(), code, gas=gas)
+        assert native_machine.given_up - before == (gas >= 2**45)
+
+
 def test_output_of_reverts_and_of_memory_never_written(native_machine: NativeMachine) -> None:
     found = same(native_machine, operation(Opcode.REVERT, 100, 2_000), gas=GAS)
     assert found.outcome == Revert(found.outcome.gas_left, bytes(2_000))
