@@ -158,10 +158,16 @@ def _shown(value: object) -> str:
 def export_blocks(
     chain: Chain, file: IO[bytes], first: int, last: int, progress: Progress = lambda number: None
 ) -> int:
-    """Write canonical blocks ``first`` to ``last``. Returns how many."""
+    """Write canonical blocks ``first`` to ``last``. Returns how many. Raises BadInput for one that no file can hold."""
     for number in range(first, last + 1):
         block = chain.block_by_number(number)
         assert block is not None, "canonical blocks up to the head are stored"
+        if chain.operations_of(block.hash):
+            raise BadInput(
+                f"block {number} has state writes that consensus ordered (a conviction); a chain file has no place for "
+                "them, and nobody could import it",
+                f"export the blocks before it: {first} {number - 1}" if number > first else "",
+            )
         file.write(block.encode())
         progress(number)
     return last - first + 1

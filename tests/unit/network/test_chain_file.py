@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import json
 import lzma
 import signal
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from network.__main__ import run
+from network.chain_file import export_blocks
+from network.failures import BadInput
 from node.chain.genesis import genesis_from_json
 from node.datadir import DataDir
 from node.execution.builder import PayloadAttributes
@@ -25,7 +28,9 @@ from node.primitives.scalars import GWEI, ZERO_HASH, Address
 from node.runtime.runtime import system_runtime
 from node.telemetry.logs import Log
 from node.types.blocks import Block
+from node.types.operations import SetStorage
 from node.types.transactions import LEGACY, Transaction
+from tests.builders import attributes, make_chain
 from tests.unit.execution.world import KEYS, SENDERS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -280,6 +285,22 @@ def rpc(url: str, method: str, *params: object) -> Any:
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.load(answer)["result"]
+
+
+def test_a_block_with_ordered_writes_is_not_exported() -> None:
+    async def main() -> None:
+        chain = make_chain()
+        written = (SetStorage(Address(b"\x05" * 20), 1, 2),)
+        for operations in ((), written):
+            header = chain.head
+            built = await chain.build_payload(header.hash, attributes(header, operations=operations), [], 2**60)
+            await chain.forkchoice_updated(*[built.block.hash] * 3, {built.block.hash: b""})
+        assert export_blocks(chain, io.BytesIO(), 1, 1) == 1
+        with pytest.raises(BadInput, match="block 2 has state writes") as refusal:
+            export_blocks(chain, io.BytesIO(), 1, 2)
+        assert refusal.value.hint == "export the blocks before it: 1 1"
+
+    asyncio.run(main())
 
 
 def test_the_imported_chain_is_served(made, tmp_path, capsys) -> None:
