@@ -13,8 +13,8 @@ from node.evm.native.runtime.memory import ORDINARY_GAS
 from node.evm.native.runtime.records import NO_LIMIT, ROW_BYTES, Rules
 from node.evm.spec import Spec
 
-GAS_MAX: Final = 2**62
-"""Gas that runs here, exclusive: no sum of it and of any price or stipend leaves 64 bits."""
+GAS_MAX: Final = 2**63
+"""Gas that runs here, exclusive. A stipend is less than the price of the call that has one, so gas never grows."""
 
 
 def rule_values(spec: Spec) -> list[int]:
@@ -32,6 +32,8 @@ def rule_values(spec: Spec) -> list[int]:
             raise UnknownInstruction(f"{name} of {value}")
         values.append(value)
     gas = spec.gas
+    if gas.call_stipend > gas.call_value:
+        raise UnknownInstruction("a stipend above the price of its call")
     words = 2**27
     if gas.memory_quadratic_divisor == 0 or words * words // gas.memory_quadratic_divisor < 2 * ORDINARY_GAS:
         raise UnknownInstruction("memory too cheap for a machine of 32-bit sizes")
