@@ -100,15 +100,16 @@ def _danger(weights: dict[str, int], lying: list[str]) -> str:
     total, held = sum(weights.values()), sum(weights.get(name, 0) for name in lying)
     if not total or 3 * held < total:
         return ""
-    return f"{listed(lying)} hold {held} of {total} votes, a third or more: nothing is promised any longer"
+    hold = "holds" if len(lying) == 1 else "hold"
+    return f"{listed(lying)} {hold} {held} of {total} votes, a third or more: nothing is promised any longer"
 
 
 def _evidence(run: RunDirectory, node: str) -> dict[str, int]:
     """How many pieces of evidence against a node each other node holds."""
-    address = (run.node(node).validator or "").lower()
+    reports = take_reports(run)
     return {
-        report.name: sum(str(one["validator"]).lower() == address for one in report.consensus.get("evidence") or ())
-        for report in take_reports(run).answering
+        report.name: sum(reports.name_of(one["validator"]) == node for one in report.consensus.get("evidence") or ())
+        for report in reports.answering
         if report.name != node
     }
 

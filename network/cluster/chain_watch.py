@@ -67,6 +67,8 @@ class _Answer:
     finalized: Mark
     convicted: list[tuple[str, str]] = field(default_factory=list)
     """Validator address and what it is convicted of."""
+    keys: tuple[str, ...] = ()
+    """Addresses that the node votes with."""
 
 
 class ChainWatch:
@@ -233,6 +235,9 @@ class ChainWatch:
         if self._judge is None:
             return
         for client, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, _Answer):
+                self._validators.update(dict.fromkeys(answer.keys, client.name))
+        for client, answer in zip(asked, answers, strict=True):
             for validator, what in answer.convicted if isinstance(answer, _Answer) else ():
                 guilty = self._validators.get(validator)
                 if guilty is not None and guilty not in self._liars:
@@ -276,6 +281,7 @@ def _ask(client: NodeClient) -> _Answer:
             Mark.read(told["safe"]),
             Mark.read(told["finalized"]),
             [(str(one["validator"]).lower(), str(one["kind"])) for one in evidence],
+            tuple(str(key).lower() for key in told.get("consensus", {}).get("keys") or ()),
         )
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise Failure(f"{client.name}: evmesh_status cannot be read: {error!r}") from None

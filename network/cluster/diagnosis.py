@@ -184,9 +184,15 @@ def _pos_not_final(reports: Reports) -> Answer:
         headline = f"Finality follows: #{number} (epoch {final_epoch}) is final, now is epoch {epoch}."
         return Answer(not absent, headline, causes=tuple(_causes(reports, {best.name: absent}, ())))
     views = [_pos_view(reports, report) for report in reports.answering]
-    total = sum(reports.weights().values())
+    weights = reports.weights()
+    total = sum(weights.values())
     needed = f"; two thirds of {total} needed: {-(-2 * total // 3)}" if total else ""
-    headline = f"Finality stopped at #{number} (epoch {final_epoch}), {lag} epochs ago: too few votes for one target."
+    most = max((sum(weights.get(one, 0) for one in names) for view in views for _, names in view.given), default=0)
+    headline = f"Finality stopped at #{number} (epoch {final_epoch}), {lag} epochs ago: "
+    if total and 3 * most >= 2 * total:
+        headline += "this epoch has votes enough, so it should follow within two epochs."
+    else:
+        headline += "too few votes for one target."
     missing = {view.seen_by[0]: view.missing for view in views}
     return Answer(False, headline, tuple(_merged(views)), tuple(_causes(reports, missing, absent)), needed)
 

@@ -48,6 +48,7 @@ class Talker:
         self.finalized = 0
         self.convicted = []
         self.traces = []
+        self.keys = None
         talker = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,7 +78,10 @@ class Talker:
                     "head": self.blocks[-1],
                     "safe": self.blocks[self.finalized],
                     "finalized": self.blocks[self.finalized],
-                    "consensus": {"evidence": [{"validator": one, "kind": "double vote"} for one in self.convicted]},
+                    "consensus": {
+                        "evidence": [{"validator": one, "kind": "double vote"} for one in self.convicted],
+                        "keys": self.keys,
+                    },
                 }
             case "evmesh_stateRoots":
                 return self.blocks[int(parameters[0], 16) : int(parameters[1], 16) + 1]
@@ -265,6 +269,13 @@ def test_a_conviction_of_an_honest_node(watched):
     watch.look()  # n1 was told to lie
     n0.convicted = [run.network().nodes[0].validator.lower()]
     assert "n0 is honest" in broken(watch, Invariant.HONESTY)
+
+
+def test_a_conviction_of_an_honest_nodes_second_key(watched):
+    _, watch, n0, n1 = watched
+    n0.blocks = n1.blocks = chain(1)
+    n0.convicted, n1.keys = ["0x" + "5a" * 20], ["0x" + "5A" * 20]
+    assert "n1 is honest" in broken(watch, Invariant.HONESTY)
 
 
 def test_liars_are_not_judged(watched):

@@ -154,6 +154,8 @@ def test_pos_without_finality():
     assert "n0 and n1 see votes for epoch 20 = {n0,n1} on 0xc3…; two thirds of 4 needed: 3" in text
     assert {cause.nodes for cause in answer.causes} == {("n0", "n1"), ("n2", "n3")}
     assert why_stalled(reports(nodes, board, "pos")).well
+    again = [pos_node(name, 20, 11, dict.fromkeys(("n0", "n1", "n2"), "0xc3"), ("n3",)) for name in NAMES]
+    assert "votes enough" in why_not_final(reports(again, engine="pos")).headline
     quick = [pos_node(name, 13, 11, {}) for name in NAMES]
     assert why_not_final(reports(quick, engine="pos")).well
 
