@@ -8,13 +8,16 @@
     contracts.json          what ``evmesh deploy`` has deployed
     links.json              the port of every link between two nodes
     faults.json             the faults that are on
-    links/                  the process that carries the links: process.json, log
+    links/ judge/           the processes that carry the links and watch the promises: process.json, log
+    violation.json          the promise that was broken, where one was
     n0/node.toml            a node's configuration
     n0/node.key             its network identity (mode 0600)
     n0/validator.key        its validator key (mode 0600), absent for a follower
     n0/process.json         its pid, start time and ports
     n0/node.out node.log    its standard output and its log
     n0/db/                  its database
+    n0/clock                how wrong its clock is
+    n0-twin/                a second node with its validator key, where it was told to have one
 """
 
 from __future__ import annotations
