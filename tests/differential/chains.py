@@ -16,6 +16,7 @@ from network.vectors.allocations import Alloc, alloc_after, read_alloc, reader
 from network.vectors.imported_chain import ImportedChain
 from node.crypto.hashes import EMPTY_TRIE_ROOT
 from node.evm.interpreter import Interpreter
+from node.evm.machine import VirtualMachine
 from node.execution.block import transactions_root
 from node.execution.builder import BuiltBlock, PayloadAttributes, build_block
 from node.execution.ommers import NEPHEW_SHARE, OMMER_SHARES, ommers_hash
@@ -228,13 +229,13 @@ def genesis_of(case: Case, state_root: Hash32) -> Block:
     return Block(header, (), (), () if since(fork, "Shanghai") else None)
 
 
-def make(case: Case) -> Made:
-    """Make the blocks one after the other on what was accepted so far."""
+def make(case: Case, vm: VirtualMachine | None = None) -> Made:
+    """Make the blocks one after the other on what was accepted so far; ``vm`` checks them, the plain one made them."""
     alloc = read_alloc(case["alloc"], "alloc")
     state = state_from_alloc(alloc)
     genesis = genesis_of(case, state.root)
     chain = ImportedChain(
-        genesis, state, CHAIN_ID, lambda number, time, total: spec_of(fork_at(case, number)), Interpreter()
+        genesis, state, CHAIN_ID, lambda number, time, total: spec_of(fork_at(case, number)), vm or Interpreter()
     )
     made = Made(genesis, alloc, chain=chain)
     for told in case["blocks"]:
@@ -251,9 +252,9 @@ def make(case: Case) -> Made:
     return made
 
 
-def answer(case: Case) -> Answer:
+def answer(case: Case, vm: VirtualMachine | None = None) -> Answer:
     """Which blocks were accepted, and the state at the end."""
-    made = make(case)
+    made = make(case, vm)
     assert made.chain is not None, "it was made"
     alloc = made.alloc
     for diff in made.chain.diffs_to(made.chain.head):

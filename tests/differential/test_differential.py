@@ -39,7 +39,7 @@ def test_new_seeds_through_revm() -> None:
     _campaign("pyrevm", "program", ("Cancun",), 200)
 
 
-@pytest.mark.parametrize("kind", ["program", "transaction"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_new_seeds_through_the_native_machine(kind: str) -> None:
     _campaign("native", kind, FORKS, 8 * len(FORKS))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -290,6 +291,19 @@ def test_memory_that_no_usual_gas_pays_for(native_machine: NativeMachine, gas: i
         before = native_machine.given_up
         assert run_on(native_machine, code, gas=gas) == run_on(Interpreter(), code, gas=gas)
         assert native_machine.given_up - before == (gas >= 2**45)
+
+
+def test_threads_have_arenas_of_their_own(native_machine: NativeMachine) -> None:
+    """Compiled code runs without Python's lock, so messages really run at the same time."""
+    codes = [
+        program(push(0), bytes((Opcode.JUMPDEST,)), push(step), Opcode.ADD, push(2, 1), Opcode.JUMP)
+        for step in range(1, 5)
+    ]
+    codes += [NESTED, CREATOR]
+    alone = [run_on(native_machine, code, others={OTHER: WRITING, THIRD: FAILING}) for code in codes]
+    with ThreadPoolExecutor(4) as pool:
+        again = pool.map(lambda code: run_on(native_machine, code, others={OTHER: WRITING, THIRD: FAILING}), codes * 10)
+        assert list(again) == alone * 10
 
 
 def test_output_of_reverts_and_of_memory_never_written(native_machine: NativeMachine) -> None:
