@@ -5,7 +5,6 @@ import time
 from network.cluster.observer import compare
 from network.cluster.readiness import wait_height, wait_until
 from network.wallet import wait_included
-from tests.cluster.test_faults import Load
 
 MANIFEST = """
 [network]
@@ -24,7 +23,7 @@ def _finalized(cluster, index=0):
     return cluster.clients[index].block_number("finalized")
 
 
-def test_a_network_with_several_keys_a_node_finalizes_through_kills(shell):
+def test_a_network_with_several_keys_a_node_finalizes_through_kills(shell, load_on):
     (shell.state / "pos.toml").write_text(MANIFEST)
     cluster = shell.up("--config", "pos.toml", "--name", "several", block_time=1)
     try:
@@ -33,7 +32,7 @@ def test_a_network_with_several_keys_a_node_finalizes_through_kills(shell):
         assert len(told["keys"]) == 3
         assert len(told["validators"]) == 5
         assert cluster.clients[3].call("evmesh_status")["role"] == "follower"
-        with Load(cluster, ("n0", "n1", "n3"), pause=0.1) as load:
+        with load_on(cluster, ("n0", "n1", "n3"), pause=0.1) as load:
             # four of five votes are enough for finality
             wait_until(lambda: _finalized(cluster) >= 2, 20, "finality")
             cluster.json("kill", "n2")

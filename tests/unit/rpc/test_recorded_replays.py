@@ -20,7 +20,7 @@ from node.chain.genesis import genesis_from_json
 from node.evm.interpreter import Interpreter
 from node.primitives import rlp
 from node.rpc.api import make_api
-from node.rpc.backend import Backend
+from node.rpc.backend import Backend, RpcLimits
 from node.rpc.service import make_dispatcher
 from node.runtime.runtime import Runtime
 from node.runtime.transport import TcpNetwork
@@ -85,6 +85,7 @@ async def _dispatcher(rpc: Any) -> Any:
         chain=chain,
         pool=TxPool(PoolConfig(), chain.chain_id),
         peers=list,
+        limits=RpcLimits(call_time_ms=60_000),  # what is judged is the answer, on however busy a machine
         consensus=rpc.Consensus(),
         vm=Interpreter(),
         runtime=runtime,

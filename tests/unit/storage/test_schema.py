@@ -14,6 +14,9 @@ KEYS = {
     "BODY": schema.body(HASH),
     "RECEIPTS": schema.receipts(HASH),
     "SEAL": schema.seal(HASH),
+    "OPERATIONS": schema.operations(HASH),
+    "UNFINALIZED": schema.unfinalized(2**64 - 1, HASH),
+    "EVIDENCE": schema.evidence(2**64 - 1),
     "CANONICAL": schema.canonical(2**64 - 1),
     "TRANSACTION": schema.transaction(HASH),
     "MARK": schema.mark("finalized"),
@@ -36,3 +39,6 @@ def test_numbered_keys_sort_by_number() -> None:
     numbers = [0, 1, 255, 256, 65_535, 65_536, 2**32, 2**64 - 1]
     for key in (schema.canonical, schema.consensus_log):
         assert sorted(map(key, numbers)) == [key(number) for number in numbers]
+    assert sorted(schema.unfinalized(number, HASH) for number in numbers) == [
+        schema.unfinalized(number, HASH) for number in numbers
+    ]
