@@ -80,6 +80,7 @@ def sstore(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     if unlikely(gas < 0):
         return out_of_gas(frame, pc, sp, gas, rows)
     slot.value = value
+    Account(frame.account).wrote = 1
     return go(frame, pc + 1, sp - 64, gas, rows)
 
 
@@ -104,6 +105,7 @@ def sstore_gross(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
         return out_of_gas(frame, pc, sp, gas, rows)
     keep_slot(run, slot)
     slot.value = value
+    Account(frame.account).wrote = 1
     return go(frame, pc + 1, sp - 64, gas, rows)
 
 

@@ -222,6 +222,8 @@ class Account(Struct):
     number: u64
     kept_at: u64
     """Where the journal's newest copy lies, if it still does."""
+    wrote: u64
+    """Not 0 once the account has written storage in this message, be it undone."""
 
 
 ACCOUNT_JOURNALED: Final = 104

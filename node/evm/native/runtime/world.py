@@ -85,6 +85,7 @@ def find_account(run: Run, word: u256) -> Account:
     account.address = address
     account.position = at
     account.number = count
+    account.wrote = 0
     if unlikely(ask(run.callback, run, ASK_ACCOUNT, u64(ptr(account)), 0) < 0):
         give_up(run)
         return Account(0)
@@ -237,7 +238,9 @@ def transfer(run: Run, sender: Account, recipient: Account, value: u256) -> None
 
 @apart
 def has_written_storage(run: Run, account: Account) -> bool:
-    """Whether a slot of the account is not 0 now."""
+    """Whether a slot of the account is not 0 now: a look at all slots, only for accounts that have ever written."""
+    if account.wrote == 0:
+        return False
     at: u64 = 0
     while at < run.slots_count:
         slot = Slot(run.slots + at * size_of(Slot))
