@@ -69,8 +69,8 @@ class PosWorld(Harness[PosNode]):
         return self._settled_ms
 
     def gap_bound_ms(self) -> int:
-        """How long an honest node may go without a new final block: four epochs, and three more a liar."""
-        epochs = 4 + 3 * len(self.liars)
+        """How long an honest node may go without a new final block: four epochs, and five more a liar."""
+        epochs = 4 + 5 * len(self.liars)
         return epochs * self._epoch_ms + 8 * self.scenario.delay_ms
 
     def progress_of(self, node: PosNode) -> int:
