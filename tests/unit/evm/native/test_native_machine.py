@@ -148,6 +148,16 @@ def test_nested_writes_roll_back(native_machine: NativeMachine, first: bytes, se
         assert found.logs == ()
 
 
+@pytest.mark.parametrize("name", ["Byzantium", "Istanbul", "Berlin", "Osaka"])
+@pytest.mark.parametrize("ending", [b"", operation(Opcode.REVERT, 0, 0), program(0xFE)])
+def test_refunds_roll_back(native_machine: NativeMachine, name: str, ending: bytes) -> None:
+    """A child clears what its parent wrote; the refund is the child's, and goes with it."""
+    clearing = program(operation(Opcode.SSTORE, 0, 0), ending or operation(Opcode.SELFDESTRUCT, 1))
+    writing = program(operation(Opcode.SSTORE, 0, 5), call_operation(Opcode.DELEGATECALL, OTHER, gas=100_000))
+    found = same(native_machine, writing, SPECS_BY_NAME[name], {OTHER: clearing})
+    assert (found.refund > 0) == (not ending)
+
+
 def test_gas_swept_across_nested_calls(native_machine: NativeMachine) -> None:
     """Every gas limit ends both machines at the same place, with the same words."""
     others = {OTHER: program(operation(Opcode.LOG2, 0, 64, 1, 2), WRITING), THIRD: FAILING}
