@@ -9,6 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from network.accounts import Account, checksum_address
 from network.failures import BadInput
 from network.manifest import Manifest
@@ -127,7 +129,9 @@ def read_genesis(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > GENESIS_BYTES_MAX:
             raise BadInput(f"{path} is larger than {GENESIS_BYTES_MAX} bytes")
-        document = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        orjson.loads(text)  # bounds nesting; json reads numbers of any size
+        document = json.loads(text)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -14,6 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from network import abi
 from network.failures import BadInput
 
@@ -259,7 +261,7 @@ def load_artifact(reference: str) -> Artifact:
     if path.stat().st_size > ARTIFACT_BYTES_MAX:
         raise BadInput(f"{reference} is larger than {ARTIFACT_BYTES_MAX} bytes")
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = orjson.loads(path.read_bytes())
     except (ValueError, OSError) as error:
         raise BadInput(f"{reference} is not a JSON file: {error}") from None
     return parse_artifact(content, path.name.split(".")[0])

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from network.failures import EXIT_DISAGREEMENT, EXIT_FAILURE
 from network.faults.vocabulary import BadPlan
 from network.invariants import InvariantViolated
@@ -142,6 +144,7 @@ class FailureFile:
                 data = file.read(FILE_BYTES_MAX + 1)
             if len(data) > FILE_BYTES_MAX:
                 raise BadPlan(f"larger than {FILE_BYTES_MAX} bytes")
+            orjson.loads(data)  # bounds nesting; json reads numbers of any size
             document = json.loads(data.decode("utf-8"))
             if not isinstance(document, dict) or document.get("format") != FORMAT:
                 raise BadPlan(f'no failing run of evmesh: expected an object with "format": {FORMAT}')

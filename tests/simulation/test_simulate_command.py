@@ -193,7 +193,7 @@ def test_whole_nodes_that_fail_leave_a_file_that_replays_and_shrinks(
     ("content", "told"),
     [
         ("{}", "no failing run of evmesh"),
-        ("[", "Expecting"),
+        ("[", "unexpected end of data"),
         ('{"format": 1}', "violation: expected an object"),
         ('{"format": 1, "violation": {}, "level": 3}', "level: expected 1 or 2"),
         ('{"format": 1, "violation": {}, "level": 1, "scenario": {"nodse": 4}}', "did you mean nodes?"),
