@@ -1,4 +1,4 @@
-"""Simulated clusters run without counting covered lines: it would treble their time, and other tests cover these lines."""
+"""Simulated clusters run without counting covered lines: that would treble their time, and others cover these lines."""
 
 import sys
 
