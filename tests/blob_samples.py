@@ -6,7 +6,8 @@ from functools import cache
 
 from node.crypto.blob_proofs import BLOB_BYTES, CELLS_PER_BLOB
 from node.crypto.bls12_381 import INFINITY_COMPRESSED, curve
-from node.types.blobs import Sidecar, versioned_hash
+from node.crypto.kzg import versioned_hash
+from node.types.blobs import Sidecar
 
 
 @cache

@@ -17,7 +17,6 @@ from node.evm.frame import Frame
 from node.evm.instruction import Execute
 from node.evm.opcodes import Opcode
 from node.evm.spec import Spec
-from node.forks.schedule import ForkSchedule
 from node.primitives.scalars import U256_MAX, to_signed, to_unsigned
 from node.types.receipts import Log
 
@@ -172,14 +171,6 @@ _ALL: Final = (
 EVM_BUGS: Final[Mapping[str, EvmBug]] = {bug.name: bug for bug in _ALL}
 
 
-def _spoiled(schedule: ForkSchedule, change: Change) -> ForkSchedule:
-    return replace(
-        schedule,
-        blocks=tuple(replace(one, spec=change(one.spec)) for one in schedule.blocks),
-        activations=tuple(replace(one, spec=change(one.spec)) for one in schedule.activations),
-    )
-
-
 def with_bug(genesis: Genesis, name: str) -> Genesis:
     """The genesis under rules with the bug. Raises KeyError for a name that none has."""
-    return replace(genesis, schedule=_spoiled(genesis.schedule, EVM_BUGS[name].change))
+    return replace(genesis, schedule=genesis.schedule.with_rules(EVM_BUGS[name].change))

@@ -6,7 +6,7 @@ then meet in no honest validator). Faulty weight below a third of the total is t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,24 +96,3 @@ class ValidatorSet:
             if point < 0:
                 return address
         raise AssertionError("a point below the total weight lies in some share")
-
-
-def validators_from_config(entries: object) -> ValidatorSet:
-    """The set in a genesis ``config.evmesh.validators``: ``[{"address": "0x…", "weight": 1}]``. Raises ValueError."""
-    if not isinstance(entries, list):
-        raise ValueError("validators: expected a list")
-    validators = []
-    for index, entry in enumerate(entries):
-        if not isinstance(entry, Mapping):
-            raise ValueError(f"validators[{index}]: expected an object with address and weight")
-        address = entry.get("address")
-        weight = entry.get("weight", 1)
-        if not isinstance(address, str) or not address.startswith("0x") or len(address) != 42:
-            raise ValueError(f"validators[{index}].address: expected 0x and 40 hex digits")
-        if not isinstance(weight, int) or isinstance(weight, bool):
-            raise ValueError(f"validators[{index}].weight: expected a whole number")
-        try:
-            validators.append(Validator(Address(bytes.fromhex(address[2:])), weight))
-        except ValueError:
-            raise ValueError(f"validators[{index}].address: not hex") from None
-    return ValidatorSet(validators)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from node.evm.machine import Tracer, VirtualMachine
 from node.evm.spec import Spec
-from node.execution.block_run import BlockHashes, BlockRun, Executed, RootAfter
+from node.execution.block_run import BlockHashes, BlockRun, Executed, RootAfter, nowhere
 from node.execution.header import check_header
 from node.execution.ommers import Ancestry, check_ommers, ommers_hash, pay_rewards
 from node.primitives.rlp import encode_length
@@ -56,7 +56,7 @@ def apply_block(
     ancestry: Ancestry | None = None,
     tracer: Tracer | None = None,
     operations: Sequence[Operation] = (),
-    root_after: RootAfter | None = None,
+    root_after: RootAfter = nowhere,
 ) -> BlockResult:
     """Execute ``block`` on ``view``, the state after ``parent``. Raises InvalidBlock: the header's value and ours.
 
@@ -70,8 +70,7 @@ def apply_block(
         assert ancestry is not None, "chains with mined blocks say where ancestors are"
         check_ommers(block, ancestry)
     journal = JournaledState(view)
-    more = {} if root_after is None else {"root_after": root_after}
-    run = BlockRun(header, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), **more)
+    run = BlockRun(header, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), root_after)
     run.start(operations)
     for index, tx in enumerate(block.transactions):
         try:

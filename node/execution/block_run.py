@@ -37,7 +37,7 @@ RootAfter = Callable[[int], Hash32 | None]
 """The state root after an ancestor by number; None where that is not known."""
 
 
-def _nowhere(number: int) -> None:
+def nowhere(number: int) -> None:
     """Where no state can be restored."""
 
 
@@ -83,7 +83,7 @@ class BlockRun:
         chain_id: int,
         block_hash: BlockHashes,
         state_root: Callable[[], Hash32] | None = None,
-        root_after: RootAfter = _nowhere,
+        root_after: RootAfter = nowhere,
     ) -> None:
         """``state_root``: the root at this moment, for receipts before EIP-658; without it they hold a status.
 

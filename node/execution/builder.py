@@ -22,7 +22,7 @@ from node.execution.block import (
     root_of_withdrawals,
     transactions_root,
 )
-from node.execution.block_run import BlockHashes, BlockRun, RootAfter
+from node.execution.block_run import BlockHashes, BlockRun, RootAfter, nowhere
 from node.execution.difficulty import next_difficulty
 from node.execution.header import next_header_fields
 from node.execution.ommers import pay_rewards
@@ -75,7 +75,7 @@ def build_block(
     block_hash: BlockHashes,
     nodes: NodeSource,
     time_check: Callable[[], bool] = lambda: True,
-    root_after: RootAfter | None = None,
+    root_after: RootAfter = nowhere,
 ) -> BuiltBlock:
     """A block on ``parent`` (whose state is ``view``) out of ``candidates``, in their order.
 
@@ -85,8 +85,7 @@ def build_block(
     assert attributes.timestamp > parent.timestamp, "the consensus gives later blocks later times"
     draft = _draft(parent, attributes, spec)
     journal = JournaledState(view)
-    more = {} if root_after is None else {"root_after": root_after}
-    run = BlockRun(draft, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), **more)
+    run = BlockRun(draft, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), root_after)
     run.start(attributes.operations)
     withdrawals = attributes.withdrawals if spec.header_items >= 17 else None
     included, skipped = _fill(run, candidates, spec, time_check, _room(draft, withdrawals, spec))

@@ -6,7 +6,7 @@ config -> ForkSchedule -> spec_at(number, timestamp) -> Spec, passed down by the
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import pairwise
@@ -160,14 +160,14 @@ class ForkSchedule:
 
     def allowing(self, transaction_type: int) -> ForkSchedule:
         """The same forks, each of them taking one more type of transaction."""
+        return self.with_rules(lambda spec: spec.evolve(transaction_types=(*spec.transaction_types, transaction_type)))
 
-        def wider(spec: Spec) -> Spec:
-            return spec.evolve(transaction_types=(*spec.transaction_types, transaction_type))
-
+    def with_rules(self, change: Callable[[Spec], Spec]) -> ForkSchedule:
+        """The same forks at the same times, each under the rules that ``change`` makes of its own."""
         return replace(
             self,
-            blocks=tuple(replace(one, spec=wider(one.spec)) for one in self.blocks),
-            activations=tuple(replace(one, spec=wider(one.spec)) for one in self.activations),
+            blocks=tuple(replace(one, spec=change(one.spec)) for one in self.blocks),
+            activations=tuple(replace(one, spec=change(one.spec)) for one in self.activations),
         )
 
     @property

@@ -20,7 +20,6 @@ from typing import Any, Final, Protocol
 
 import msgpack
 
-from node.crypto.blob_proofs import sidecar_holds
 from node.crypto.hashes import keccak256
 from node.p2p.fetch_table import FetchBounds, FetchTable
 from node.p2p.identity import NodeId, short
@@ -291,11 +290,10 @@ class TransactionExchange:
         if tx_hash not in self._missing or self._is_known(tx_hash):
             return IGNORE("nobody asked for it")
         self._missing.got(tx_hash)
-        parts = sidecar.version, sidecar.blobs, sidecar.commitments, sidecar.proofs
         tx = _read([raw])[0]
         if isinstance(tx, InvalidTransaction):
             return REJECT(f"no valid transaction: {tx}")
-        if not await self._runtime.workers.run(sidecar_holds, *parts):
+        if not await self._runtime.workers.run(sidecar.holds):
             return REJECT(f"transaction 0x{tx_hash.hex()}: the proofs of its blobs do not hold")
         try:
             self._add(node_id, tx, sidecar)

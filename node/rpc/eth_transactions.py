@@ -6,7 +6,6 @@ import asyncio
 from typing import Any, Final
 
 from node.chain.feed import News
-from node.crypto.blob_proofs import sidecar_holds
 from node.primitives.hexadecimal import to_data
 from node.primitives.scalars import Hash32
 from node.rpc import encoding
@@ -52,10 +51,9 @@ def _decoding_words(error: InvalidTransaction) -> str:
 async def send_raw_transaction(api: Api, raw: bytes) -> str:
     """Into the pool of this node, which tells the others. Answers with the hash."""
     tx, sidecar = decoded(raw)
-    if sidecar is not None and tx.hash not in api.backend.pool:
-        parts = sidecar.version, sidecar.blobs, sidecar.commitments, sidecar.proofs
-        if not await api.backend.runtime.workers.run(sidecar_holds, *parts):
-            raise refused("invalid blob: its proofs do not hold")
+    unchecked = sidecar if tx.hash not in api.backend.pool else None
+    if unchecked is not None and not await api.backend.runtime.workers.run(unchecked.holds):
+        raise refused("invalid blob: its proofs do not hold")
     try:
         api.backend.pool.add(tx, local=True, sidecar=sidecar)
     except PoolRejected as error:

@@ -12,7 +12,7 @@ EXECUTION_BOUNDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5,
 """Seconds."""
 DEPTH_BOUNDS: Final = (1, 2, 3, 5, 8, 13, 21, 34, 55)
 """Blocks."""
-CONSENSUS_NUMBERS: Final = (("height", "Height"), ("round", "Round"), ("slot", "Slot"), ("epoch", "Epoch"))
+CONSENSUS_NUMBERS: Final = ("height", "round", "slot", "epoch")
 
 
 def register_node_metrics(metrics: Metrics, backend: Backend) -> None:
@@ -40,7 +40,7 @@ def register_node_metrics(metrics: Metrics, backend: Backend) -> None:
 
 def _consensus(facts: dict[str, Any]) -> dict[tuple[str, ...], float]:
     told: dict[tuple[str, ...], float] = {}
-    for name, _ in CONSENSUS_NUMBERS:
+    for name in CONSENSUS_NUMBERS:
         number = facts.get(name)
         if isinstance(number, int) and not isinstance(number, bool):
             told[(name,)] = number

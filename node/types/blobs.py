@@ -7,16 +7,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
+from node.crypto.blob_proofs import BLOB_BYTES, CELLS_PER_BLOB, sidecar_holds
+from node.crypto.kzg import versioned_hash
 from node.primitives import rlp
 from node.types.transactions import BLOB
 
-BLOB_BYTES: Final = 131_072
 PROOF_BYTES: Final = 48
-CELLS_PER_BLOB: Final = 128
-VERSIONED_HASH_KZG: Final = b"\x01"
 BLOB_HASHES_FIELD: Final = 10
 """Position of blobVersionedHashes in the transaction."""
 BLOBS_MAX: Final = 32
@@ -42,10 +40,9 @@ class Sidecar:
         """Bytes that it takes."""
         return len(self.blobs) * BLOB_BYTES + (len(self.commitments) + len(self.proofs)) * PROOF_BYTES
 
-
-def versioned_hash(commitment: bytes) -> bytes:
-    """0x01 ‖ sha256(commitment)[1:] (EIP-4844)."""
-    return VERSIONED_HASH_KZG + sha256(commitment).digest()[1:]
+    def holds(self) -> bool:
+        """Whether every blob is what its commitment stands for. Takes tens of milliseconds a blob."""
+        return sidecar_holds(self.version, self.blobs, self.commitments, self.proofs)
 
 
 def encode_wrapped(transaction: bytes, sidecar: Sidecar) -> bytes:

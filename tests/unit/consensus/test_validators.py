@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.consensus.validators import WEIGHT_MAX, Validator, ValidatorSet, validators_from_config
+from node.consensus.validators import WEIGHT_MAX, Validator, ValidatorSet
 from node.primitives.scalars import Address
 
 
@@ -66,29 +66,3 @@ def test_weight_of_all_counts_each_once():
     validators = _set(3, 4)
     first = validators.addresses[0]
     assert validators.weight_of_all([first, first, Address(b"\xff" * 20)]) == 3
-
-
-@pytest.mark.parametrize(
-    "entries",
-    [
-        {},
-        [],
-        ["0x" + "11" * 20],
-        [{"weight": 1}],
-        [{"address": "0x12"}],
-        [{"address": "0x" + "zz" * 20}],
-        [{"address": "0x" + "11" * 20, "weight": 0}],
-        [{"address": "0x" + "11" * 20, "weight": True}],
-        [{"address": "0x" + "11" * 20, "weight": "1"}],
-        [{"address": "0x" + "11" * 20}] * 2,
-    ],
-)
-def test_config_that_cannot_run_a_chain_is_refused(entries):
-    with pytest.raises(ValueError):
-        validators_from_config(entries)
-
-
-def test_config_is_read():
-    validators = validators_from_config([{"address": "0x" + "22" * 20, "weight": 5}, {"address": "0x" + "11" * 20}])
-    assert [validator.weight for validator in validators.validators] == [1, 5]
-    assert validators.total_weight == 6

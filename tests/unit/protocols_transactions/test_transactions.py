@@ -17,7 +17,7 @@ from node.protocols import transactions
 from node.protocols.transactions import BATCH, BLOBS, HASHES, WANTED, TransactionExchange
 from node.runtime.task_scope import TaskScope
 from node.txpool.pool import TxPool
-from node.types.blobs import encode_wrapped
+from node.types.blobs import Sidecar, encode_wrapped
 from node.types.transactions import BLOB, Transaction
 from tests.blob_samples import constant_sidecar, hashes_of
 from tests.unit.execution.world import World as ChainWorld
@@ -364,7 +364,7 @@ def test_blob_transactions_are_announced_and_fetched_with_their_blobs(pools: Poo
 def test_blobs_that_nobody_asked_for_are_not_looked_at(pools: Pools, monkeypatch: pytest.MonkeyPatch) -> None:
     pools.line("a", "b")
     checked: list[int] = []
-    monkeypatch.setattr(transactions, "sidecar_holds", lambda *parts: checked.append(1) or True)
+    monkeypatch.setattr(Sidecar, "holds", lambda self: checked.append(1) or True)
     payload = encode_wrapped(blob_transaction().encode(), SIDECAR)
     assert pools.judge("b", "a", BLOBS, payload) is VerdictKind.IGNORE
     assert checked == []

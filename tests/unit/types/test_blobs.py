@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from node.crypto.blob_proofs import CELLS_PER_BLOB
+from node.crypto.kzg import versioned_hash
 from node.primitives import rlp
-from node.types.blobs import CELLS_PER_BLOB, InvalidSidecar, decode_wrapped, encode_wrapped, versioned_hash
+from node.types.blobs import InvalidSidecar, decode_wrapped, encode_wrapped
 from node.types.transactions import Transaction, decode
 
 COMMITMENT = b"\xc0" + bytes(47)
