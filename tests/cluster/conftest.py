@@ -22,11 +22,17 @@ from network.wallet import Fees, build, wait_included
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+CAMPAIGNS = ("test_bisect.py", "test_byzantine.py", "test_fault_commands.py", "test_pos.py", "test_pos_faults.py")
+"""Faults of every kind on real processes: minutes, most of them waiting."""
+
+
 def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
         if here in Path(item.path).parents:
             item.add_marker(pytest.mark.cluster)
+            if Path(item.path).name in CAMPAIGNS:
+                item.add_marker(pytest.mark.campaign)
 
 
 class Shell:
