@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-
 CAMPAIGNS = (
     "test_bft_convictions.py",
     "test_forced_forks.py",
