@@ -30,6 +30,7 @@ def test_kept_cases_are_answered_as_the_reference_did() -> None:
         assert kept.digest(comparing.ours(entry["case"])) == entry["answer"], entry["about"]
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("kind", KINDS)
 def test_new_seeds_through_the_reference(kind: str) -> None:
     _campaign("spec", kind, FORKS, SEEDS * len(FORKS))

@@ -1,6 +1,5 @@
-"""Simulated clusters run without counting covered lines: that would treble their time, and others cover these lines."""
+"""Which simulated clusters are campaigns."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,3 @@ def pytest_collection_modifyitems(items):
         path = Path(item.path)
         if here in path.parents and (path.name in CAMPAIGNS or "mutant" in item.name):
             item.add_marker(pytest.mark.campaign)
-
-
-@pytest.fixture(autouse=True)
-def uncounted():
-    # pytest-cov's no_cover does not reach the processes of pytest-xdist
-    counting = sys.gettrace()
-    sys.settrace(None)
-    yield
-    sys.settrace(counting)

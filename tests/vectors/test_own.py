@@ -33,6 +33,7 @@ def _held(archive: str, name: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(0, STATE_TESTS, 5))
 def test_filling_a_state_test_again(seed: int) -> None:
     _needs_the_reference()

@@ -139,8 +139,7 @@ def test_a_paused_node_stops_too(make_run, stand_in, supervisor_of):
     supervisor = supervisor_of(run)
     records = supervisor.start(stand_in())
     send_signal(records["n0"], signal.SIGSTOP)
-    time.sleep(0.05)
-    assert [one.state for one in observe(run)] == ["paused", "running"]
+    wait_until(lambda: [one.state for one in observe(run)] == ["paused", "running"], 5, "n0 is paused")
     assert supervisor.stop() == []
 
 

@@ -36,7 +36,7 @@ class FaultyNet(Net):
                     break
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.campaign) for seed in range(3, 8))])
 def test_bad_links_are_survived(seed: int) -> None:
     """The nets assert at every step that finality never goes back and the marks lie on one chain."""
     net = FaultyNet(seed, 2 + seed % 3)
