@@ -32,12 +32,22 @@ class ChildCall:
     refused: HaltReason | None = None
 
 
+class BrokenOff(Exception):
+    """A frame's gas fell below its ``floor``: the whole run is worth nothing. No outcome: nobody here catches it."""
+
+
+def exhausted(gas: int) -> Exception:
+    """What to raise where a frame's gas fell below its floor."""
+    return FrameHalted(HaltReason.OUT_OF_GAS) if gas < 0 else BrokenOff()
+
+
 class Frame:
     """A running message. Instructions work on it directly; only one machine touches it at a time.
 
     ``pc`` points behind the opcode while an instruction executes. ``gas`` is what is left.
     ``stack`` holds ints below 2**256, its top last; ``memory`` is a whole number of 32-byte words.
     ``return_data`` is the output of the last child. ``checkpoint`` undoes the frame.
+    ``floor`` is 0, or where a run that may not take long is broken off (``BrokenOff``) instead of going on.
     """
 
     __slots__ = (
@@ -45,6 +55,7 @@ class Frame:
         "block",
         "checkpoint",
         "code",
+        "floor",
         "gas",
         "host",
         "is_static",
@@ -80,6 +91,7 @@ class Frame:
         self.is_static = message.is_static
         self.pc = 0
         self.gas = message.gas
+        self.floor = 0
         self.stack: list[int] = []
         self.memory = bytearray()
         self.return_data = b""
@@ -87,8 +99,8 @@ class Frame:
     def charge(self, amount: int) -> None:
         """Take gas; ends the frame where not enough is left."""
         self.gas -= amount
-        if self.gas < 0:
-            raise FrameHalted(HaltReason.OUT_OF_GAS)
+        if self.gas < self.floor:
+            raise exhausted(self.gas)
 
     def expand(self, offset: int, size: int) -> None:
         """Charge for and make memory up to ``offset + size``; nothing for size 0 (Yellow Paper, appendix H.1)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from node.evm.frame import Frame
+from node.evm.frame import Frame, exhausted
 from node.evm.instruction import STACK_LIMIT
 from node.evm.machine import FrameResult, Tracer
 from node.evm.outcome import FrameHalted, Halt, HaltReason
@@ -20,14 +20,15 @@ class Interpreter:
         rows = frame.spec.instructions.dispatch
         code = frame.code.padded
         stack = frame.stack
+        floor = frame.floor
         try:
             while True:
                 execute, base_gas, least, most = rows[code[frame.pc]]
                 if not least <= len(stack) <= most:
                     raise stack_fault(len(stack), least)
                 frame.gas -= base_gas
-                if frame.gas < 0:
-                    raise FrameHalted(HaltReason.OUT_OF_GAS)
+                if frame.gas < floor:
+                    raise exhausted(frame.gas)
                 frame.pc += 1
                 ended = execute(frame)
                 if ended is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from node.rpc.backend import Backend
 from node.rpc.block_lookup import BlockLookup
+from node.rpc.brief_calls import BriefCalls
 from node.rpc.dev_desk import DevDesk
 from node.rpc.fee_oracle import FeeOracle
 from node.rpc.filters import Filters
@@ -22,6 +23,8 @@ class Api:
     lane: WorkLane
     trace_lane: WorkLane
     """For replays, which may take longer than calls."""
+    brief: BriefCalls
+    """For calls that need no lane."""
     blocks: BlockLookup
     pending: PendingBlocks
     dev: DevDesk
@@ -46,6 +49,7 @@ def make_api(backend: Backend) -> Api:
         backend=backend,
         lane=lane,
         trace_lane=WorkLane(runtime.workers, runtime.clock, limits.trace_time_ms, limits.traces_queued_max),
+        brief=BriefCalls(runtime.clock),
         blocks=blocks,
         pending=pending,
         dev=DevDesk(chain, backend.pool, backend.name, backend.dev_keys),

@@ -8,7 +8,8 @@ Whatever comes in, what goes out is well-formed JSON-RPC 2.0 (or nothing, for no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from inspect import iscoroutine
 from typing import Any, Final
 
 import orjson
@@ -97,13 +98,18 @@ class Dispatcher:
 
         ``session`` adds methods that exist on this connection only (subscriptions).
         """
+        answer = self.begin(body, session)
+        return answer if isinstance(answer, bytes) else await answer
+
+    def begin(self, body: bytes, session: Mapping[str, Method] | None = None) -> bytes | Coroutine[Any, Any, bytes]:
+        """As ``call``: the answer itself where nothing has to be waited for, else something that gives it."""
         try:
             request = orjson.loads(body)
         except (orjson.JSONDecodeError, RecursionError):
             return _error(b"null", RpcError(PARSE_ERROR, "parse error"))
         if isinstance(request, list):
-            return await self._batch(request, session)
-        return await self._single(request, session)
+            return self._batch(request, session)
+        return self._single(request, session)
 
     async def _batch(self, requests: list[Any], session: Mapping[str, Method] | None) -> bytes:
         if not requests:
@@ -121,7 +127,8 @@ class Dispatcher:
             elif deadline.passed():
                 answer = self._refuse(request, RpcError(TIMED_OUT, "request timed out"))
             else:
-                answer = await self._single(request, session)
+                begun = self._single(request, session)
+                answer = begun if isinstance(begun, bytes) else await begun
             if answer:
                 answers.append(answer)
                 size += len(answer)
@@ -134,40 +141,67 @@ class Dispatcher:
             return b"" if _is_notification(request) else _error(b"null", error)
         return _error(request_id, error)
 
-    async def _single(self, request: Any, session: Mapping[str, Method] | None) -> bytes:
+    def _single(self, request: Any, session: Mapping[str, Method] | None) -> bytes | Coroutine[Any, Any, bytes]:
         request_id = _id_of(request)
         name = request.get("method") if isinstance(request, dict) else None
         well_formed = isinstance(name, str) and request.get("jsonrpc") == "2.0"
         if not well_formed or (request_id is None and "id" in request):
             return _error(request_id or b"null", RpcError(INVALID_REQUEST, "invalid request"))
         assert isinstance(name, str)
-        method = self._methods.get(name) or (session.get(name) if session is not None else None)
         started_ms = self._clock.monotonic_ms()
-        succeeded = False
+        method = self._methods.get(name) or (session.get(name) if session is not None else None)
+        if method is None:
+            return self._answer(request_id, "unknown", started_ms, method_not_found(name))
         try:
-            if method is None:
-                raise method_not_found(name)
-            member = b'"result":' + await self._result(method, request.get("params"))
-            succeeded = True
-        except RpcError as error:
-            member = b'"error":' + orjson.dumps(error.to_json())
-        self._observe("unknown" if method is None else name, self._clock.monotonic_ms() - started_ms, succeeded)
-        return b"" if request_id is None else _envelope(request_id, member)
-
-    async def _result(self, method: Method, params: object) -> bytes:
-        """The encoded result. Raises RpcError; a failure of our own is logged and told as "internal error"."""
-        try:
-            arguments = method.bind(params)
+            arguments = method.bind(request.get("params"))
             first = self._prepare(arguments)
+            value = method.function(self._api, *arguments) if first is None else None
+            if first is not None or iscoroutine(value):
+                return self._later(request_id, method, arguments, first, value, started_ms)
+            return self._answer(request_id, name, started_ms, self._encoded(value))
+        except Exception as error:
+            return self._answer(request_id, name, started_ms, self._told(method, error))
+
+    async def _later(
+        self,
+        request_id: bytes | None,
+        method: Method,
+        arguments: list[Any],
+        first: Awaitable[None] | None,
+        value: Any,
+        started_ms: int,
+    ) -> bytes:
+        """The answer of a method that has to wait: for what it was promised, or before it can begin."""
+        try:
             if first is not None:
                 await first
-            value = method.function(self._api, *arguments)
-            encoded = orjson.dumps(await value if method.is_async else value, default=_readable)
-        except RpcError:
-            raise
-        except Exception as error:  # the rim: one method's failure must not take the server down
-            self._log.error("rpc method failed", method=method.name, error=f"{type(error).__name__}: {error}")
-            raise internal_error() from error
+                value = method.function(self._api, *arguments)
+            result: bytes | RpcError = self._encoded(await value if iscoroutine(value) else value)
+        except Exception as error:
+            result = self._told(method, error)
+        return self._answer(request_id, method.name, started_ms, result)
+
+    def _answer(self, request_id: bytes | None, name: str, started_ms: int, result: bytes | RpcError) -> bytes:
+        """The response object; nothing for a notification."""
+        succeeded = isinstance(result, bytes)
+        self._observe(name, self._clock.monotonic_ms() - started_ms, succeeded)
+        if request_id is None:
+            return b""
+        if isinstance(result, RpcError):
+            return _error(request_id, result)
+        return _envelope(request_id, b'"result":' + result)
+
+    def _told(self, method: Method, error: Exception) -> RpcError:
+        """What the caller hears; a failure of our own is logged and told as "internal error"."""
+        if isinstance(error, RpcError):
+            return error
+        # the rim: one method's failure must not take the server down
+        self._log.error("rpc method failed", method=method.name, error=f"{type(error).__name__}: {error}")
+        return internal_error()
+
+    def _encoded(self, value: Any) -> bytes:
+        """The result as JSON. Raises RpcError where it is too large."""
+        encoded = orjson.dumps(value, default=_readable)
         if len(encoded) > self._response_bytes_max:
             raise RpcError(RESPONSE_TOO_LARGE, "response too large")
         return encoded

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from node.evm.frame import Frame
+from node.evm.frame import BrokenOff, Frame
 from node.evm.host import Host
 from node.evm.machine import FrameResult, MessageMachine, Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
@@ -14,6 +14,7 @@ from node.evm.outcome import Outcome
 from node.evm.spec import Spec
 from node.execution.calls import (
     CallRequest,
+    CallResult,
     ExecutionHalted,
     ExecutionReverted,
     GasRequiredExceedsAllowance,
@@ -27,6 +28,7 @@ from node.primitives.hexadecimal import to_data, to_quantity
 from node.primitives.scalars import ZERO_HASH, Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
+from node.rpc.brief_calls import BriefMachine
 from node.rpc.call_parameters import call_request
 from node.rpc.errors import check_outcome, execution_reverted, outcome_words, refused
 from node.rpc.methods import MethodTable
@@ -129,12 +131,13 @@ def known_hashes(api: Api, header: Header) -> Callable[[int], Hash32]:
     return lambda number: block_hash(number) if number <= parent.number else ZERO_HASH
 
 
-def run_in_words(function: Callable[..., Any], request: CallRequest, on: Surroundings) -> Any:
+def run_in_words(
+    function: Callable[..., Any], request: CallRequest, on: Surroundings, machine: VirtualMachine | None = None
+) -> Any:
     """One of the functions of execution/calls.py, its refusals in geth's words. Raises RpcError."""
+    vm = on.machine if machine is None else machine
     try:
-        return function(
-            request, on.view, on.header, on.spec, on.machine, on.chain_id, on.block_hash, on.gas_cap, on.block
-        )
+        return function(request, on.view, on.header, on.spec, vm, on.chain_id, on.block_hash, on.gas_cap, on.block)
     except InvalidTransaction as error:
         raise refused(f"err: {geth_message(error)} (supplied gas {request.gas or on.gas_cap})") from error
     except ExecutionReverted as error:
@@ -144,15 +147,30 @@ def run_in_words(function: Callable[..., Any], request: CallRequest, on: Surroun
 
 
 @method("eth_call")
-async def eth_call(
+def eth_call(
     api: Api,
     request: CallRequest,
     block: BlockId = Tag.LATEST,
     state: StateOverrides | None = None,
     changes: BlockOverrides | None = None,
-) -> str:
+) -> str | Coroutine[Any, Any, str]:
     """What the call returns. A revert is error 3 with its bytes."""
-    result = await api.lane.run(run_in_words, call, request, surroundings(api, block, state, changes))
+    on = surroundings(api, block, state, changes)
+    if state is None and changes is None and api.brief.may_begin(request) and request.to not in on.spec.precompiles:
+        try:
+            return _returned(run_in_words(call, request, on, BriefMachine(api.backend.vm)))
+        except BrokenOff:
+            api.brief.was_long(request)
+        finally:
+            api.brief.ended()
+    return _call_in_lane(api, request, on)
+
+
+async def _call_in_lane(api: Api, request: CallRequest, on: Surroundings) -> str:
+    return _returned(await api.lane.run(run_in_words, call, request, on))
+
+
+def _returned(result: CallResult) -> str:
     return to_data(check_outcome(result.outcome))
 
 

@@ -36,12 +36,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One entry of the table. ``function(api, *arguments)`` gives a JSON value, or an awaitable of one."""
+    """One entry of the table. ``function(api, *arguments)`` gives a JSON value, or a coroutine of one."""
 
     name: str
     function: Callable[..., Any]
     parameters: tuple[Parameter, ...]
-    is_async: bool
 
     def bind(self, params: object) -> list[Any]:
         """The arguments from the request's ``params``. Raises RpcError(-32602) in geth's words."""
@@ -76,9 +75,7 @@ class MethodTable:
 
         def register(function: F) -> F:
             assert name not in self._methods, f"{name} is registered twice"
-            self._methods[name] = Method(
-                name, function, self._parameters(function), inspect.iscoroutinefunction(function)
-            )
+            self._methods[name] = Method(name, function, self._parameters(function))
             return function
 
         return register

@@ -1,6 +1,7 @@
 """HTTP: POST / (JSON-RPC), WebSocket at / and /ws, GET /health, GET /metrics, and what else the roof mounts.
 
-The room's only socket. aiohttp's low-level server (no router, no application): one handler, a dictionary of paths.
+The room's only socket. A connection begins as an ``HttpConnection``, which answers what JSON-RPC clients send; all
+else is aiohttp's low-level server (no router, no application): one handler, a dictionary of paths.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from aiohttp import web
 from node.rpc.dispatch import Dispatcher
 from node.rpc.errors import INVALID_REQUEST, RpcError
 from node.rpc.host_check import Doorkeeper
+from node.rpc.http_connection import Heads, HttpConnection
+from node.rpc.http_port import KEEPALIVE_SECONDS, HttpPort
 
 JSON: Final = "application/json"
 SHUTDOWN_SECONDS: Final = 2.0
-KEEPALIVE_SECONDS: Final = 75.0
 BACKLOG: Final = 512
 
 WEBSOCKET_PATHS: Final = ("/", "/ws")
@@ -57,6 +59,20 @@ class Health:
     facts: Mapping[str, Any]
 
 
+class _Listener(web.Server):
+    """aiohttp's server, whose connections begin as ours."""
+
+    def __init__(
+        self, begin: Callable[[Callable[[], asyncio.Protocol]], asyncio.Protocol], *args: Any, **settings: Any
+    ) -> None:
+        """``begin`` makes a connection's protocol; it is handed what makes aiohttp's."""
+        super().__init__(*args, **settings)
+        self._begin = begin
+
+    def __call__(self) -> asyncio.Protocol:  # type: ignore[override]
+        return self._begin(super().__call__)
+
+
 class RpcServer:
     """One listening port."""
 
@@ -66,9 +82,11 @@ class RpcServer:
         dispatcher: Dispatcher,
         health: Callable[[], Health],
         metrics: Callable[[], bytes],
+        now_ms: Callable[[], int],
         routes: Mapping[tuple[str, str], Handler] | None = None,
         websocket: Handler | None = None,
     ) -> None:
+        """``now_ms``: wall time, Unix milliseconds."""
         self._config = config
         self._websocket = websocket
         self._dispatcher = dispatcher
@@ -86,7 +104,8 @@ class RpcServer:
         self._runner: web.ServerRunner | None = None
         self._address = (config.host, config.port)
         self._stopping = False
-        self._open = 0
+        self._heads = Heads(self._door, config.request_bytes_max)
+        self._port = HttpPort(config.connections_max, now_ms)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -101,8 +120,12 @@ class RpcServer:
 
     async def start(self) -> None:
         """Listen. Raises PortBusy naming the port, or OSError for an address that is not ours."""
-        server = web.Server(
-            self._handle, request_factory=self._request, access_log=None, keepalive_timeout=KEEPALIVE_SECONDS
+        server = _Listener(
+            self._connection,
+            self._handle,
+            request_factory=self._request,
+            access_log=None,
+            keepalive_timeout=KEEPALIVE_SECONDS,
         )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
@@ -119,6 +142,7 @@ class RpcServer:
             raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror or error}") from None
         self._runner = runner
         self._address = runner.addresses[0][:2]
+        self._port.watch()
 
     async def stop(self, before_close: Callable[[], Awaitable[None]]) -> None:
         """Refuse new work, let answers that are under way go out, close. Idempotent."""
@@ -128,9 +152,13 @@ class RpcServer:
             for site in list(runner.sites):
                 await site.stop()
             await before_close()
+            await self._port.close(SHUTDOWN_SECONDS)
             await runner.cleanup()
 
     # --- requests ---
+
+    def _connection(self, other: Callable[[], asyncio.Protocol]) -> HttpConnection:
+        return HttpConnection(self._dispatcher, self._heads, self._port, other)
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         return web.BaseRequest(
@@ -146,14 +174,12 @@ class RpcServer:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if not self._door.host_allowed(request.headers.get("Host")):
             return web.Response(status=403, text="invalid host specified\n")
-        if self._open >= self._config.connections_max:
+        if not self._port.enter():
             return web.Response(status=503, text="too many requests at once\n", headers={"Retry-After": "1"})
-        self._open += 1
         try:
-            response = await self._routed(request)
+            return await self._routed(request)
         finally:
-            self._open -= 1
-        return response
+            self._port.leave()
 
     async def _routed(self, request: web.BaseRequest) -> web.StreamResponse:
         origin = request.headers.get("Origin")

@@ -108,6 +108,7 @@ class RpcService:
             self.dispatcher,
             self._health,
             metrics.render,
+            backend.runtime.clock.now_ms,
             routes,
             self._websocket.handle,
         )

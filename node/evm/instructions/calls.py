@@ -158,7 +158,9 @@ def _child_gas(frame: Frame, wanted: int, stipend: int) -> int:
     Where no 64th is kept, asking for more than there is ends the frame.
     """
     granted = min(wanted, all_but_one_64th(frame.gas)) if frame.spec.keeps_64th else wanted
-    frame.charge(granted)
+    frame.gas -= granted  # lent, not used: no matter of the frame's floor
+    if frame.gas < 0:
+        raise FrameHalted(HaltReason.OUT_OF_GAS)
     return granted + stipend
 
 
