@@ -100,6 +100,7 @@ def run_transition(given: TransitionInput, reward: int = 0, tracing: Tracing | N
                 continue
             included.txs.append(entry.tx)
             included.results.append(result)
+        run.settle()
         if reward != NO_REWARD:  # the caller's, not the fork's
             ommers = ((ommer.delta, ommer.coinbase) for ommer in environment.ommers)
             pay_rewards(journal, environment.header.coinbase, reward, ommers, spec)

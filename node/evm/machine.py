@@ -15,6 +15,7 @@ The calling convention of instructions (the plain ``Interpreter``; another machi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from node.evm.frame import ChildCall, Frame
@@ -22,6 +23,9 @@ from node.evm.host import Host
 from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
 from node.evm.outcome import Halt, Outcome
 from node.evm.spec import Spec
+from node.primitives.scalars import Address
+from node.types.receipts import Log
+from node.types.transactions import Transaction
 
 FrameResult: TypeAlias = Outcome | ChildCall
 
@@ -73,3 +77,53 @@ class MessageMachine(ABC):
         self, message: Message, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec
     ) -> Outcome | None:
         """The outcome, with the changes in ``host``; None where nothing has happened and ``run_frame`` must do it."""
+
+    def open_block(self, host: Host, block: BlockEnvironment, spec: Spec) -> BlockTables | None:
+        """Tables for transactions in a row, where this machine has such.
+
+        The host has just begun a transaction; from here to ``settle`` nobody else may read or write it.
+        """
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRun:
+    """What a transaction did, settled with its sender and the coinbase. Gas in units."""
+
+    outcome: Outcome
+    gas_used: int
+    gas_used_before_refund: int
+    logs: tuple[Log, ...]
+
+
+class BlockTables(ABC):
+    """Accounts and slots that stay in a machine's own tables from one transaction to the next."""
+
+    @abstractmethod
+    def nonce(self, address: Address) -> int:
+        """As the transactions so far left it."""
+
+    @abstractmethod
+    def balance(self, address: Address) -> int:
+        """Wei, as the transactions so far left them."""
+
+    @abstractmethod
+    def code(self, address: Address) -> bytes:
+        """As the transactions so far left it."""
+
+    @abstractmethod
+    def run_transaction(
+        self, tx: Transaction, sender: Address, price: int, gas: int, floor: int
+    ) -> TransactionRun | None:
+        """Apply a valid transaction: ``price`` in wei a gas, ``gas`` for the message, ``floor`` the least to pay.
+
+        None where nothing has happened, and it must be applied to the host, after ``settle``.
+        """
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Write all changes to the host, which has just begun a transaction for them, and give the tables back."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Give the tables back; nobody wants what is in them."""

@@ -76,6 +76,7 @@ def apply_block(
         try:
             run.apply(tx, tracer)
         except InvalidTransaction as refusal:
+            run.abandon()
             raise InvalidBlock(
                 BlockReason.INVALID_TRANSACTION,
                 index=index,

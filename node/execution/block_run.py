@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from node.evm.machine import Tracer, VirtualMachine
+from node.evm.machine import BlockTables, MessageMachine, Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment
 from node.evm.spec import GAS_PER_BLOB, Spec
 from node.execution.fees import block_blob_base_fee
@@ -21,8 +21,8 @@ from node.execution.system_calls import (
     requests_hash,
     start_of_block,
 )
-from node.execution.transaction import TransactionResult, apply_transaction
-from node.execution.validity import check_transaction, orders_of
+from node.execution.transaction import TransactionResult, apply_transaction, warm_at_start
+from node.execution.validity import CheckedTransaction, check_transaction, orders_of
 from node.primitives.scalars import Address, Hash32
 from node.state.journal import JournaledState
 from node.types.blocks import Header, Withdrawal
@@ -100,6 +100,8 @@ class BlockRun:
         self._gas_used = 0
         self._blob_gas_used = 0
         self._root_after = root_after
+        self._tables: BlockTables | None = None
+        """While transactions run there, the journal must be left alone."""
         self.restored: Hash32 | None = None
         """The root that the block ends with, whatever was executed, where a transaction ordered that."""
         self._blob_gas_max = 0 if spec.blobs is None else spec.blobs.max * GAS_PER_BLOB
@@ -127,9 +129,13 @@ class BlockRun:
     def apply(self, tx: Transaction, tracer: Tracer | None = None) -> TransactionResult:
         """Check and run the next transaction. Raises InvalidTransaction; then nothing has changed."""
         environment = self._environment
+        if tracer is None:
+            self._open_tables()
+        else:
+            self.settle()
         checked = check_transaction(
             tx,
-            accounts=self._journal,
+            accounts=self._journal if self._tables is None else self._tables,
             spec=self._spec,
             chain_id=environment.chain_id,
             base_fee=environment.base_fee_per_gas,
@@ -138,8 +144,12 @@ class BlockRun:
             blob_gas_available=self._blob_gas_max - self._blob_gas_used,
         )
         if tx.type == UNSIGNED and tx.to == ORDERS:
+            self.settle()
             self._order(tx)
-        result = apply_transaction(checked, self._journal, environment, self._spec, self._vm, tracer)
+        result = self._apply_on_tables(checked)
+        if result is None:
+            self.settle()
+            result = apply_transaction(checked, self._journal, environment, self._spec, self._vm, tracer)
         self._gas_used += result.gas_used
         self._blob_gas_used += checked.blob_gas
         self._senders.append(checked.sender)
@@ -153,6 +163,45 @@ class BlockRun:
             )
         )
         return result
+
+    def _open_tables(self) -> None:
+        """Use the machine's own tables, where it has such. A state root after each transaction needs the journal."""
+        if self._tables is None and self._state_root is None and isinstance(self._vm, MessageMachine):
+            self._journal.begin_transaction(warm=warm_at_start(self._spec))
+            self._tables = self._vm.open_block(self._journal, self._environment, self._spec)
+
+    def _apply_on_tables(self, checked: CheckedTransaction) -> TransactionResult | None:
+        if self._tables is None:
+            return None
+        tx = checked.tx
+        price = checked.effective_gas_price
+        ran = self._tables.run_transaction(
+            tx, checked.sender, price, tx.gas_limit - checked.intrinsic_gas, checked.floor_gas
+        )
+        if ran is None:
+            return None
+        return TransactionResult(
+            gas_used=ran.gas_used,
+            gas_used_before_refund=ran.gas_used_before_refund,
+            outcome=ran.outcome,
+            logs=ran.logs,
+            contract_address=None,
+            effective_gas_price=price,
+        )
+
+    def settle(self) -> None:
+        """Have everything in the journal, for whoever reads it before ``finish``."""
+        if self._tables is not None:
+            tables, self._tables = self._tables, None
+            self._journal.begin_transaction()
+            tables.settle()
+            self._journal.end_transaction(remove_empty=self._spec.removes_empty)
+
+    def abandon(self) -> None:
+        """Nobody wants the rest of the block: what the machine keeps for it goes."""
+        if self._tables is not None:
+            self._tables.abandon()
+            self._tables = None
 
     def _order(self, tx: Transaction) -> None:
         """Carry out what an unsigned transaction orders. Raises InvalidTransaction before anything has changed."""
@@ -168,6 +217,7 @@ class BlockRun:
 
     def finish(self, withdrawals: Sequence[Withdrawal] | None) -> Executed:
         """Withdrawals, then requests. Raises InvalidBlock where the requests cannot be had."""
+        self.settle()
         if withdrawals:
             apply_withdrawals(withdrawals, self._journal)
         requests: tuple[bytes, ...] = ()

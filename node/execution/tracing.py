@@ -54,6 +54,7 @@ def trace_transaction(replay: Replay, index: int, tracer: TransactionTracer) -> 
     run, journal = replay.start()
     transactions = replay.block.transactions
     logs = sum(len(run.apply(tx).logs) for tx in transactions[:index])
+    run.settle()
     _traced(replay, run, journal, transactions[index], tracer, logs)
     return tracer.result()
 
@@ -150,6 +151,7 @@ def intermediate_roots(replay: Replay, nodes: NodeSource) -> list[Hash32]:
     roots: list[Hash32] = []
     for tx in replay.block.transactions:
         run.apply(tx)
+        run.settle()
         roots.append(commit(replay.view.root, journal.diff(), nodes).root)
     return roots
 
@@ -159,4 +161,5 @@ def changes_before(replay: Replay, index: int) -> StateDiff:
     run, journal = replay.start()
     for tx in replay.block.transactions[:index]:
         run.apply(tx)
+    run.settle()
     return journal.diff()

@@ -7,6 +7,7 @@ It cannot be refused here: ``check_transaction`` on the same journal has made th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from node.evm.addresses import create_address
@@ -59,7 +60,7 @@ def apply_transaction(
     tx = checked.tx
     sender = checked.sender
     price = checked.effective_gas_price
-    journal.begin_transaction(warm=spec.precompiles if spec.warm_at_start is None else spec.warm_at_start)
+    journal.begin_transaction(warm=warm_at_start(spec))
     journal.sub_balance(sender, tx.gas_limit * price + checked.blob_gas * checked.blob_base_fee)
     journal.increment_nonce(sender)
     _warm_up(checked, journal, block, spec)
@@ -87,6 +88,11 @@ def apply_transaction(
         contract_address=message.target if created else None,
         effective_gas_price=price,
     )
+
+
+def warm_at_start(spec: Spec) -> Iterable[Address]:
+    """Whom every transaction finds warm."""
+    return spec.precompiles if spec.warm_at_start is None else spec.warm_at_start
 
 
 def _warm_up(checked: CheckedTransaction, journal: JournaledState, block: BlockEnvironment, spec: Spec) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 
 from tests.differential.campaign import Plan, as_seed, as_text, default_jobs, run
-from tests.differential.cases import FORKS, KINDS
+from tests.differential.cases import FORKS, KINDS, ROW
 from tests.differential.comparing import ORACLES, unavailable
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
     parser.add_argument("--seeds", type=_seeds, required=True, metavar="A..B", help="the seeds, both ends with it")
     parser.add_argument("--fork", choices=FORKS, action="append", help="only this one (repeatable)")
-    parser.add_argument("--kind", choices=KINDS, action="append", help="only this one (repeatable)")
+    parser.add_argument("--kind", choices=(*KINDS, ROW), action="append", help="only this one (repeatable)")
     parser.add_argument("--oracle", choices=(*ORACLES, "all"), default="spec", help="whom to ask")
     parser.add_argument("--jobs", type=int, default=default_jobs(), help="processes")
     parser.add_argument("--as-found", action="store_true", help="differences are not made smaller")

@@ -45,6 +45,8 @@ FORKS = (
 """By age. Constantinople, which no chain ever had for long, is in no oracle."""
 
 KINDS = ("program", "transaction", "block")
+ROW = "row"
+"""A case of kind ``transaction`` with many of them; only where it is asked for."""
 CHAIN_ID = 1
 
 Case = dict[str, Any]

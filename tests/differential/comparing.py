@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from tests.differential import chains, native_answers, node_answers, revm_answers, spec_answers, spec_chains, worlds
-from tests.differential.cases import Answer, Case, differences
+from tests.differential.cases import ROW, Answer, Case, differences
 
 ORACLES = ("spec", "pyrevm", "native")
 
@@ -17,6 +17,8 @@ def generate(seed: int, fork: str, kind: str) -> Case:
         return worlds.program_case(chance, fork)
     if kind == "transaction":
         return worlds.transaction_case(chance, fork)
+    if kind == ROW:
+        return worlds.row_case(chance, fork)
     return chains.chain_case(chance, fork)
 
 

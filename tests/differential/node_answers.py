@@ -117,6 +117,7 @@ def answer(case: Case, vm: VirtualMachine | None = None) -> Answer:
         gas.append(result.gas_used)
         logs += result.logs
         outputs.append([isinstance(result.outcome, Success), to_hex(getattr(result.outcome, "output", b""))])
+    run.settle()
     executed_receipts = tuple(run._receipts)
     diff = journal.diff()
     return {

@@ -133,6 +133,13 @@ def transaction_case(chance: random.Random, fork: str) -> Case:
     return {"kind": "transaction", "fork": fork, "alloc": alloc, "env": environment(chance, fork, 7), "txs": txs}
 
 
+def row_case(chance: random.Random, fork: str) -> Case:
+    """Many transactions of all types on the same contracts: what one leaves is what the next finds."""
+    alloc = allocation(chance, fork)
+    txs = transactions(chance, fork, alloc, chance.choice((6, 12, 24)))
+    return {"kind": "transaction", "fork": fork, "alloc": alloc, "env": environment(chance, fork, 7), "txs": txs}
+
+
 def transactions(chance: random.Random, fork: str, alloc: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """Transactions in nonce order, so far as those before them are accepted."""
     used = dict.fromkeys(range(len(SENDERS)), 0)

@@ -1,4 +1,5 @@
 """A machine whose source is restricted Python, compiled once by LLVM; rules of forks reach it as tables.
 
-runtime/, interpreter/ --compiler/--> LLVM IR --llvm.py--> object file --library.py--> functions of this process
+runtime/, interpreter/ --compiler/--> LLVM IR --llvm.py--> object file --object_file.py--> functions of this process
+machine.py runs messages, block_tables.py transactions in a row; bridge.py asks the host and tells it of changes
 """

@@ -19,6 +19,7 @@ from node.evm.native.runtime.records import (
     STACK_BYTES,
     Account,
     Frame,
+    Order,
     Rules,
     Run,
     Slot,
@@ -98,6 +99,8 @@ class Arena:
         self.returned = Area(RETURN_BYTES)
         self.init_codes = Area(INIT_CODE_BYTES)
         self.deployed = Area(DEPLOYED_BYTES)
+        self.active = Area(4 << ACCOUNTS_BITS)
+        self.order = Area(size_of(Order))
         self.spec: object = None
         """Whose rules and rows lie here."""
         first: dict[str, int] = {
@@ -128,6 +131,7 @@ class Arena:
             "init_codes_capacity": INIT_CODE_BYTES,
             "deployed": self.deployed.address,
             "deployed_capacity": DEPLOYED_BYTES,
+            "active": self.active.address,
         }
         for name, value in first.items():
             put(self.run, Run, name, value)
@@ -146,14 +150,21 @@ class Arena:
 
     def end(self, counters: Counters) -> None:
         """Do not keep more memory than a usual message needs."""
+        if counters.slots_count * size_of(Slot) > KEPT_BYTES:
+            self.slots.release()
         if counters.journal_length > KEPT_BYTES:
             self.journal.release()
         if counters.logs_length > KEPT_BYTES:
             self.logs.release()
 
     def shrink(self) -> None:
-        """After a message that may have used much: give memory and stacks back."""
-        for area in (self.memory, self.stacks, self.slots, self.journal, self.logs, self.returned, self.init_codes):
+        """After a message that may have used much: give memory, stacks and tables back."""
+        self.slots.release()
+        self.shrink_transaction()
+
+    def shrink_transaction(self) -> None:
+        """After a transaction that may have used much: give back what the next one does not look at."""
+        for area in (self.memory, self.stacks, self.journal, self.logs, self.returned, self.init_codes):
             area.release()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from node.evm.host import Host
 from node.evm.message import BlockEnvironment, TransactionEnvironment
@@ -28,7 +28,7 @@ RIPEMD160: Final = Address(bytes(19) + b"\x03")
 _STATE: Final = struct.Struct("<32s32sQQQQQ")
 """balance .. flags of an account."""
 _LOG_HEAD: Final = struct.Struct("<QQQ")
-_SLOT: Final = struct.Struct("<32s32sQ32x32sQQ16x")
+_SLOT: Final = struct.Struct("<32s32sQ32x32sQQ24x")
 """key, value, flags, loaded, loaded_flags, owner of a slot."""
 _ANSWERED_SLOT: Final = struct.Struct("<32sQ32s32sQ")
 """value .. loaded_flags of a slot."""
@@ -41,6 +41,18 @@ _ANSWER_AT: Final = layout(Run)["answer"].offset
 _TWELVE_ZEROS: Final = bytes(12)
 
 
+class AccountState(NamedTuple):
+    """``balance`` and ``code_hash`` are words; ``code`` and ``jumps`` addresses, if the code is loaded."""
+
+    balance: bytes
+    code_hash: bytes
+    nonce: int
+    code: int
+    code_size: int
+    jumps: int
+    flags: int
+
+
 class Bridge:
     """One arena's way to whatever host its running message has."""
 
@@ -49,7 +61,10 @@ class Bridge:
         self.arena = Arena(ctypes.cast(self._callback, ctypes.c_void_p).value or 0, seed)
         self._codes = codes
         self._kept: list[object] = []
-        self._addresses: list[Address] = []
+        self.addresses: list[Address] = []
+        """Of the accounts in the table, in its order."""
+        self.numbers: dict[Address, int] = {}
+        """Their places in it."""
         self._loaded: list[tuple[bytes, int, int]] = []
         self._block: BlockEnvironment | None = None
         """Whose words lie in the surroundings."""
@@ -59,24 +74,41 @@ class Bridge:
         self, target: Address, host: Host, block: BlockEnvironment, tx: TransactionEnvironment, spec: Spec
     ) -> None:
         """A new message: whom to ask from now on. Raises OverflowError for surroundings that are no words."""
-        self._host = host
-        self._precompiles = spec.precompiles
-        self._kept.clear()
-        self._addresses.clear()
-        self._loaded.clear()
-        self.interrupt = None
-        arena = self.arena
+        self._ask_from_now_on(host, block, spec)
         hashes = b"".join(tx.blob_versioned_hashes)
         place = 0
         if hashes:
             self._kept.append(hashes)
             place = address_of(hashes)
-        arena.begin(target[::-1] + _TWELVE_ZEROS, place, len(tx.blob_versioned_hashes))
+        self.arena.begin(target[::-1] + _TWELVE_ZEROS, place, len(tx.blob_versioned_hashes))
+        self.surround(tx.origin, tx.gas_price)
+
+    def begin_block(self, host: Host, block: BlockEnvironment, spec: Spec) -> None:
+        """Empty tables for many transactions. Raises OverflowError for surroundings that are no words."""
+        self._ask_from_now_on(host, block, spec)
+        self.arena.begin(bytes(32), 0, 0)
+
+    def _ask_from_now_on(self, host: Host, block: BlockEnvironment, spec: Spec) -> None:
+        self._host = host
+        self._precompiles = spec.precompiles
+        self._kept.clear()
+        self.addresses.clear()
+        self.numbers.clear()
+        self._loaded.clear()
+        self.interrupt = None
         if block is not self._block:
+            self._block = None
+            self.arena.surroundings.view[64:] = block_words(block)
             self._block = block
-            arena.surroundings.view[64:] = block_words(block)
-            arena.forget_hashes()
-        arena.surroundings.view[:64] = tx.origin[::-1] + _TWELVE_ZEROS + tx.gas_price.to_bytes(32, "little")
+            self.arena.forget_hashes()
+
+    def surround(self, origin: Address, gas_price: int) -> None:
+        """The transaction's part of the surroundings."""
+        self.arena.surroundings.view[:64] = origin[::-1] + _TWELVE_ZEROS + gas_price.to_bytes(32, "little")
+
+    def state_of(self, number: int) -> AccountState:
+        """What the table holds of the account at a place in it."""
+        return AccountState._make(_STATE.unpack_from(self.arena.accounts.view, number * _ACCOUNT_BYTES + _BALANCE_AT))
 
     def keep(self, thing: object) -> None:
         """Let ``thing`` live until the next message."""
@@ -110,9 +142,9 @@ class Bridge:
         at = place - self.arena.accounts.address
         address = Address(view[at : at + 20].tobytes()[::-1])
         exists, nonce, balance, code_hash, warm, created, destroyed = self._host.account_facts(address)
-        flags = (
-            exists * records.EXISTS | warm * records.WARM | created * records.CREATED | destroyed * records.DESTROYED
-        )
+        flags = exists * records.EXISTS | created * records.CREATED | destroyed * records.DESTROYED
+        if warm:
+            flags |= records.WARM | records.ALWAYS_WARM
         if address in self._precompiles:
             flags |= records.PRECOMPILE
         if address == RIPEMD160:
@@ -125,7 +157,8 @@ class Bridge:
                 flags |= records.HAS_STORAGE
         word = balance.to_bytes(32, "little")
         _STATE.pack_into(view, at + _BALANCE_AT, word, code_hash[::-1], nonce, code, 0, jumps, flags)
-        self._addresses.append(address)
+        self.numbers[address] = len(self.addresses)
+        self.addresses.append(address)
         self._loaded.append((word, nonce, flags))
         return 0
 
@@ -144,9 +177,8 @@ class Bridge:
         account -= self.arena.accounts.address
         owner = account // _ACCOUNT_BYTES
         key = int.from_bytes(view[at : at + 32], "little")
-        number, before, is_warm = self._host.slot_facts(self._addresses[owner], key)
-        created = self.arena.accounts.view[account + _FLAGS_AT] & records.CREATED
-        if created and not self._loaded[owner][2] & records.CREATED:
+        number, before, is_warm = self._host.slot_facts(self.addresses[owner], key)
+        if view_u64(self.arena.accounts.view, account + _FLAGS_AT) & records.BORN:
             number = before = 0  # the account is new here, whatever the host has
         value = number.to_bytes(32, "little")
         original = value if before == number else before.to_bytes(32, "little")
@@ -157,7 +189,7 @@ class Bridge:
     def _precompile(self, place: int, data: int) -> int:
         arena = self.arena
         number = (place - arena.accounts.address) // _ACCOUNT_BYTES
-        precompile = self._precompiles[self._addresses[number]]
+        precompile = self._precompiles[self.addresses[number]]
         size = get(arena.run, Run, "returned_size")
         text = ctypes.string_at(data, size) if size else b""
         left = get_signed(arena.run, Run, "question_gas") - precompile.gas(text)
@@ -183,7 +215,7 @@ class Bridge:
         for number, (old_balance, old_nonce, old_flags) in enumerate(self._loaded):
             at = number * _ACCOUNT_BYTES + _BALANCE_AT
             balance, _, nonce, code, code_size, _, flags = _STATE.unpack_from(accounts, at)
-            address = self._addresses[number]
+            address = self.addresses[number]
             fresh = flags & ~old_flags
             if fresh & records.CREATED:
                 host.mark_created(address)
@@ -203,7 +235,7 @@ class Bridge:
             if fresh & records.DESTROYED:
                 host.mark_destroyed(address)
         slots = arena.slots.view[: counters.slots_count * _SLOT_BYTES]
-        addresses, number_of = self._addresses, int.from_bytes
+        addresses, number_of = self.addresses, int.from_bytes
         for key, value, flags, loaded, loaded_flags, owner in _SLOT.iter_unpack(slots):
             if owner & records.TRANSIENT:
                 if value != loaded:
@@ -219,7 +251,34 @@ class Bridge:
         if counters.refund:
             host.add_refund(counters.refund)
         if counters.logs_count:
-            self._emit_logs(counters)
+            host.emit_logs(self.logs(counters.logs_length))
+
+    def settle(self) -> None:
+        """Do to the host what all transactions since ``begin_block`` did; the host has just begun one for it.
+
+        An account that went ends there as a touched empty one, which the end of that transaction removes.
+        """
+        host = self._host
+        accounts = self.arena.accounts.view
+        for number, (old_balance, old_nonce, old_flags) in enumerate(self._loaded):
+            at = number * _ACCOUNT_BYTES + _BALANCE_AT
+            balance, _, nonce, code, code_size, _, flags = _STATE.unpack_from(accounts, at)
+            address = self.addresses[number]
+            if flags & records.BORN:
+                host.mark_created(address)
+            if balance != old_balance:
+                host.set_balance(address, int.from_bytes(balance, "little"))
+            if nonce != old_nonce:
+                host.set_nonce(address, nonce)
+            if flags & records.CODE_CHANGED:
+                host.set_code(address, ctypes.string_at(code, code_size))
+            if (flags ^ old_flags) & records.EXISTS:
+                host.touch(address)
+        slots = self.arena.slots.view[: self.arena.counters().slots_count * _SLOT_BYTES]
+        addresses, number_of = self.addresses, int.from_bytes
+        for key, value, _, loaded, _, owner in _SLOT.iter_unpack(slots):
+            if value != loaded and not owner & records.TRANSIENT:
+                host.set_storage(addresses[owner], number_of(key, "little"), number_of(value, "little"))
 
     def write_back_failure(self) -> None:
         """All is undone but the one touch that survives."""
@@ -227,7 +286,7 @@ class Bridge:
             if flags & records.TOUCH_SURVIVES:
                 now = view_u64(self.arena.accounts.view, number * _ACCOUNT_BYTES + _FLAGS_AT)
                 if now & records.TOUCHED:
-                    self._touch_and_undo(self._addresses[number])
+                    self._touch_and_undo(self.addresses[number])
 
     def _touch_and_undo(self, address: Address) -> None:
         """What is left of a touch that survives: the account does not exist because of it."""
@@ -235,22 +294,23 @@ class Bridge:
         self._host.touch(address)
         self._host.rollback(checkpoint)
 
-    def _emit_logs(self, counters: Counters) -> None:
-        view = self.arena.logs.view[: counters.logs_length]
-        addresses = self._addresses
+    def logs(self, length: int) -> list[Log]:
+        """What lies in the first ``length`` bytes."""
+        view = self.arena.logs.view[:length]
+        addresses = self.addresses
         logs = []
         at = 0
-        while at < counters.logs_length:
+        while at < length:
             _, topics, size = _LOG_HEAD.unpack_from(view, at)
             # contracts write logs of one shape in rows: one unpacking for as many as there may be
-            length = 24 + 32 * topics + ((size + 7) & ~7)
-            rest = (counters.logs_length - at) // length * length
+            record = 24 + 32 * topics + ((size + 7) & ~7)
+            rest = (length - at) // record * record
             for number, t, s, *words, data in _log_shape(topics, size).iter_unpack(view[at : at + rest]):
                 if t != topics or s != size:
                     break
                 logs.append(Log(addresses[number], tuple(words), data))
-                at += length
-        self._host.emit_logs(logs)
+                at += record
+        return logs
 
 
 @functools.lru_cache(maxsize=256)

@@ -13,40 +13,25 @@ from typing import Final
 
 from node.evm.frame import Frame
 from node.evm.host import Host
-from node.evm.interpreter import Interpreter, stack_fault
-from node.evm.machine import FrameResult, MessageMachine, Tracer
+from node.evm.interpreter import Interpreter
+from node.evm.machine import BlockTables, FrameResult, MessageMachine, Tracer
 from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
 from node.evm.native import object_file
-from node.evm.native.arena import get
+from node.evm.native.block_tables import MUCH_GAS, SHORT_GAS, NativeTables
 from node.evm.native.bridge import Bridge, address_of
 from node.evm.native.codes import CodeCache
 from node.evm.native.compiler.module import HANDLER_AT
 from node.evm.native.compiler.types import layout
+from node.evm.native.endings import outcome_of
 from node.evm.native.interpreter.catalogue import UnknownInstruction
 from node.evm.native.llvm import LoadedObject
 from node.evm.native.object_file import NativeUnavailable
 from node.evm.native.rules import GAS_MAX, lay_out
 from node.evm.native.runtime import records
 from node.evm.native.runtime.records import Frame as FrameRecord
-from node.evm.outcome import Halt, HaltReason, Outcome, Revert, Success
+from node.evm.outcome import Outcome, Success
 from node.evm.spec import Spec
 
-MUCH_GAS: Final = 5_000_000
-"""A message that used more may have touched much memory."""
-_REASONS: Final = {
-    records.OUT_OF_GAS: HaltReason.OUT_OF_GAS,
-    records.INVALID_OPCODE: HaltReason.INVALID_OPCODE,
-    records.STACK_UNDERFLOW: HaltReason.STACK_UNDERFLOW,
-    records.STACK_OVERFLOW: HaltReason.STACK_OVERFLOW,
-    records.INVALID_JUMP: HaltReason.INVALID_JUMP,
-    records.STATIC_WRITE: HaltReason.STATIC_WRITE,
-    records.RETURN_DATA_OUT_OF_BOUNDS: HaltReason.RETURN_DATA_OUT_OF_BOUNDS,
-    records.CODE_SIZE_EXCEEDED: HaltReason.CODE_SIZE_EXCEEDED,
-    records.INITCODE_SIZE_EXCEEDED: HaltReason.INITCODE_SIZE_EXCEEDED,
-    records.INVALID_CODE_PREFIX: HaltReason.INVALID_CODE_PREFIX,
-    records.UNPAID_DEPOSIT: HaltReason.OUT_OF_GAS,
-    records.UNPAID_STIPEND: HaltReason.OUT_OF_GAS,
-}
 _FIELDS: Final = tuple(layout(FrameRecord))
 _FRAME: Final = struct.Struct("<13q32s32s14q")
 assert (_FIELDS[13], len(_FIELDS), _FIELDS[-1]) == ("caller", 29, "is_outermost"), "what _FRAME packs"
@@ -64,8 +49,12 @@ class NativeMachine(MessageMachine):
         self._plain = Interpreter()
         self._loaded = loaded
         addresses = loaded.addresses
-        run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)
-        self._run = run(addresses["run_message"])
+        place = ctypes.c_void_p
+        at, other = (kind(None, place, place, ctypes.c_uint64) for kind in (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE))
+        self._run = at(addresses["run_message"])
+        self._run_long = other(addresses["run_message"])
+        at, other = (kind(None, place, place, place, ctypes.c_char_p) for kind in (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE))
+        self._entries = at(addresses["run_transaction"]), other(addresses["run_transaction"])
         self._handler_at = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)(addresses[HANDLER_AT])
         find_jumps = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)(addresses["find_jumps"])
         self._codes = CodeCache(find_jumps)
@@ -146,7 +135,8 @@ class NativeMachine(MessageMachine):
             *_REST,
             1,
         )
-        self._run(arena.run.address, arena.frames.address, message.transfers_value)
+        run = self._run if message.gas <= SHORT_GAS else self._run_long
+        run(arena.run.address, arena.frames.address, message.transfers_value)
         if bridge.interrupt is not None:
             raise bridge.interrupt
         counters = arena.counters()
@@ -156,45 +146,30 @@ class NativeMachine(MessageMachine):
             self.given_up += 1
             arena.shrink()
             return None
-        gas = frame[0]
-        if status in (records.SUCCEEDED, records.REVERTED):
-            size = frame[_OUTPUT_SIZE]
-            output = ctypes.string_at(frame[_OUTPUT], size) if size else b""
-            if status == records.SUCCEEDED:
-                bridge.write_back(counters)
-                outcome: Outcome = Success(gas, output)
-            else:
-                bridge.write_back_failure()
-                outcome = Revert(gas, output)
+        outcome = outcome_of(bridge, status, frame[0], frame[_OUTPUT], frame[_OUTPUT_SIZE], spec)
+        if isinstance(outcome, Success):
+            bridge.write_back(counters)
         else:
             bridge.write_back_failure()
-            outcome = Halt(_REASONS[status], self._detail(bridge, status, code.address, message, spec))
-        if message.gas - gas > MUCH_GAS:
+        if message.gas - outcome.gas_left > MUCH_GAS:
             arena.shrink()
         else:
             arena.end(counters)
         return outcome
 
-    def _detail(self, bridge: Bridge, status: int, code: int, message: Message, spec: Spec) -> str:
-        """The words that the plain machine has for a halt of the outermost frame."""
-        frames = bridge.arena.frames
-        if status == records.UNPAID_DEPOSIT:
-            return "code deposit"
-        if status == records.UNPAID_STIPEND:
-            return "SSTORE on no more than a call stipend"
-        if status == records.CODE_SIZE_EXCEEDED:
-            return f"{get(frames, FrameRecord, 'wanted_size')} bytes of {spec.code_size_max}"
-        position = get(frames, FrameRecord, "pc") - code
-        opcode = message.code[position] if position < len(message.code) else 0
-        if status == records.INVALID_OPCODE:
-            return f"opcode {opcode:#04x}"
-        top = get(frames, FrameRecord, "sp") - bridge.arena.stacks.address
-        if status in (records.STACK_UNDERFLOW, records.STACK_OVERFLOW):
-            return stack_fault(top // 32, spec.instructions.dispatch[opcode][2]).detail
-        if status == records.INITCODE_SIZE_EXCEEDED:
-            size = int.from_bytes(bridge.arena.stacks.view[top - 96 : top - 64], "little")
-            return f"{size} bytes of {spec.initcode_size_max}"
-        return ""
+    def open_block(self, host: Host, block: BlockEnvironment, spec: Spec) -> BlockTables | None:
+        """Tables for the block's transactions; None for rules or surroundings that do not fit."""
+        try:
+            bridge = self._idle.pop() if self._idle else self._new_bridge()
+        except OSError:
+            return None
+        try:
+            lay_out(bridge.arena, spec, self._handler_at)
+            bridge.begin_block(host, block, spec)
+        except (UnknownInstruction, OverflowError):
+            self._idle.append(bridge)
+            return None
+        return NativeTables(bridge, self._entries, host, block, spec, self._idle.append)
 
 
 def load_machine(say: Callable[[str], None] = lambda line: None) -> NativeMachine:

@@ -19,11 +19,12 @@ from typing import Any, Final
 
 from node.evm.native import llvm
 from node.evm.native.compiler.module import HANDLER_AT, compile_module
-from node.evm.native.interpreter import calls, catalogue
+from node.evm.native.interpreter import calls, catalogue, transaction
 from node.evm.native.runtime import keccak, world
 
 EXPORTS: Final[dict[str, Callable[..., Any]]] = {
     "run_message": calls.run_message,
+    "run_transaction": transaction.run_transaction,
     "find_jumps": world.find_jumps,
     "keccak256": keccak.keccak256,
 }

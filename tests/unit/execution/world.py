@@ -10,6 +10,7 @@ from network.genesis import predeployed
 from node.crypto.hashes import keccak256
 from node.crypto.secp256k1 import address_of_private_key, sign
 from node.evm.interpreter import Interpreter
+from node.evm.machine import VirtualMachine
 from node.evm.spec import Spec
 from node.execution.block import BlockResult, apply_block
 from node.execution.builder import BuiltBlock, PayloadAttributes, build_block
@@ -158,14 +159,14 @@ class World:
             time_check,
         )
 
-    def apply(self, block: Block) -> BlockResult:
-        """Execute a block on the head; the head stays."""
+    def apply(self, block: Block, machine: VirtualMachine | None = None) -> BlockResult:
+        """Execute a block on the head, by the interpreter unless told otherwise; the head stays."""
         return apply_block(
             block,
             self.head,
             self.view(),
             self.spec,
-            Interpreter(),
+            machine or Interpreter(),
             CHAIN_ID,
             self.hashes.__getitem__,
             self.nodes.get,

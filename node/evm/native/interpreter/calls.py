@@ -28,6 +28,7 @@ from node.evm.native.interpreter.state import access
 from node.evm.native.runtime.memory import expand, pay_by_words
 from node.evm.native.runtime.records import (
     ASK_PRECOMPILE,
+    BORN,
     CALL,
     CREATE,
     CREATED,
@@ -341,7 +342,7 @@ def begin_create(run: Run, frame: Frame, new: Account, value: u256, code: ptr, s
     run.journal_mark = mark
     touch(run, new)
     keep_account(run, new)
-    new.flags |= CREATED
+    new.flags |= CREATED | BORN
     new.nonce += rules.contract_nonce
     transfer(run, Account(frame.account), new, value)
     if size == 0:
@@ -455,6 +456,7 @@ def selfdestruct(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
         keep_account(run, own)
         own.balance = 0
         own.flags |= DESTROYED
+        run.destroys = 1
     frame.output_size = 0
     frame.status = SUCCEEDED
     return end(frame, pc, sp, gas, rows)
@@ -466,6 +468,7 @@ def run_message(run: Run, frame: Frame, transfers_value: u64) -> None:
 
     ``frame`` is filled but for the account and the marks; a creation's target can be created.
     """
+    run.active_count = 0
     target = find_account(run, run.answer)
     if is_null(target):
         return
@@ -475,7 +478,7 @@ def run_message(run: Run, frame: Frame, transfers_value: u64) -> None:
     if frame.kind == CREATE:
         touch(run, target)
         keep_account(run, target)
-        target.flags |= CREATED
+        target.flags |= CREATED | BORN
         target.nonce += Rules(run.rules).contract_nonce
     if transfers_value != 0:
         sender = find_account(run, frame.caller)

@@ -45,6 +45,12 @@ HAS_STORAGE: Final = 256
 """Storage from before this message, which forbids a creation (EIP-7610)."""
 TOUCH_SURVIVES: Final = 512
 """Stays touched when the touch is undone (see state/journal.py)."""
+BORN: Final = 1024
+"""Created since the tables were empty: CREATED lasts for a transaction only."""
+ALWAYS_WARM: Final = 2048
+"""Warm at the beginning of every transaction."""
+LASTING: Final = EXISTS | CODE_LOADED | CODE_CHANGED | PRECOMPILE | HAS_STORAGE | TOUCH_SURVIVES | BORN | ALWAYS_WARM
+"""What a transaction leaves of an account's flags to the next."""
 
 # --- flags of a slot; WARM is shared ---
 TRANSIENT: Final = 1 << 32
@@ -147,6 +153,13 @@ class Run(Struct):
     rules: ptr
     surroundings: ptr
     rows: ptr
+    transaction: u64
+    """Which transaction runs; records of an earlier one are made ready for this one where they are met."""
+    active: ptr
+    """Numbers of the accounts that this transaction met, 32 bits each."""
+    active_count: u64
+    destroys: u64
+    """Not 0 once this transaction has marked an account for deletion, be it undone."""
     seed: u64
     """Mixed into hashes, so that nobody can choose keys that collide."""
     frames: ptr
@@ -223,7 +236,9 @@ class Account(Struct):
     kept_at: u64
     """Where the journal's newest copy lies, if it still does."""
     wrote: u64
-    """Not 0 once the account has written storage in this message, be it undone."""
+    """Not 0 once the account has written storage since the tables were empty, be it undone."""
+    transaction: u64
+    """The last one that met it."""
 
 
 ACCOUNT_JOURNALED: Final = 104
@@ -244,6 +259,38 @@ class Slot(Struct):
     """The account's number, plus TRANSIENT."""
     position: u64
     kept_at: u64
+    transaction: u64
+
+
+class Order(Struct):
+    """A transaction that is known to be valid, and what became of it. Wei are words, gas is i64."""
+
+    sender: u256
+    target: u256
+    value: u256
+    cost: u256
+    """All its gas, and its blobs."""
+    price: u256
+    tip: u256
+    """The coinbase's share of the price."""
+    gas_limit: i64
+    gas: i64
+    """What is left of the limit for the message."""
+    floor: i64
+    refund_quotient: u64
+    warm_coinbase: u64
+    removes_empty: u64
+    access_list: ptr
+    """(address, number of slots, slots) as words."""
+    access_list_size: u64
+    data_size: u64
+    status: u64
+    gas_used: i64
+    gas_used_before_refund: i64
+    gas_left: i64
+    output: ptr
+    output_size: u64
+    logs_length: u64
 
 
 SLOT_JOURNALED: Final = 40

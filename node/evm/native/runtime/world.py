@@ -27,6 +27,7 @@ from node.evm.native.compiler.intrinsics import (
 from node.evm.native.compiler.types import ptr, size_of, u8, u32, u64, u256
 from node.evm.native.runtime.records import (
     ACCOUNT_JOURNALED,
+    ALWAYS_WARM,
     ASK_ACCOUNT,
     ASK_CODE,
     ASK_SLOT,
@@ -34,6 +35,7 @@ from node.evm.native.runtime.records import (
     EMPTY_KECCAK,
     EXISTS,
     JOURNAL_RECORD,
+    LASTING,
     SLOT_JOURNALED,
     TOUCH_SURVIVES,
     TOUCHED,
@@ -64,6 +66,18 @@ def give_up(run: Run) -> None:
     run.given_up = 1
 
 
+@inline
+def meet_account(run: Run, account: Account) -> None:
+    """The transaction met the account for the first time: nothing of an earlier one's is left."""
+    account.transaction = run.transaction
+    flags: u64 = account.flags & LASTING
+    if (flags & ALWAYS_WARM) != 0:
+        flags = flags | WARM
+    account.flags = flags
+    store32(run.active, run.active_count << 2, u32(account.number))
+    run.active_count += 1
+
+
 @apart
 def find_account(run: Run, word: u256) -> Account:
     """The account at the low 160 bits of ``word``; no address where there is no room or no answer."""
@@ -75,6 +89,8 @@ def find_account(run: Run, word: u256) -> Account:
         if number >= run.accounts_count or account.position != at:
             break
         if account.address == address:
+            if account.transaction != run.transaction:
+                meet_account(run, account)
             return account
         at = (at + 1) & run.accounts_mask
     count: u64 = run.accounts_count
@@ -91,6 +107,9 @@ def find_account(run: Run, word: u256) -> Account:
         return Account(0)
     store32(run.accounts_index, at << 2, u32(count))
     run.accounts_count = count + 1
+    account.transaction = run.transaction
+    store32(run.active, run.active_count << 2, u32(count))
+    run.active_count += 1
     return account
 
 
@@ -114,6 +133,12 @@ def find_slot(run: Run, account: Account, kind: u64, key: u256) -> Slot:
         if number >= run.slots_count or slot.position != at:
             break
         if slot.key == key and slot.owner == owner:
+            if slot.transaction != run.transaction:
+                slot.transaction = run.transaction
+                slot.flags = 0
+                if kind == TRANSIENT:
+                    slot.value = 0
+                slot.original = slot.value
             return slot
         at = (at + 1) & run.slots_mask
     count: u64 = run.slots_count
@@ -124,6 +149,7 @@ def find_slot(run: Run, account: Account, kind: u64, key: u256) -> Slot:
     slot.key = key
     slot.owner = owner
     slot.position = at
+    slot.transaction = run.transaction
     slot.value = 0
     slot.original = 0
     slot.flags = 0
