@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -208,14 +208,28 @@ def _request(method: str, parameters: Sequence[Any], identity: int = 1) -> dict[
 T = TypeVar("T")
 
 
-def ask_all(clients: Sequence[NodeClient], question: Any) -> list[Any]:
-    """``question(client)`` of every node at the same time; a Failure stands in the place of its answer."""
+Ask = Callable[[Sequence[NodeClient], Callable[[NodeClient], Any]], list[Any]]
+"""Puts one question to several nodes; a Failure stands in the place of an answer."""
 
-    def guarded(client: NodeClient) -> Any:
+
+def guarded(question: Callable[[NodeClient], Any]) -> Callable[[NodeClient], Any]:
+    """The question, with a Failure as an answer."""
+
+    def asked(client: NodeClient) -> Any:
         try:
             return question(client)
         except Failure as failure:
             return failure
 
+    return asked
+
+
+def ask_in_turn(clients: Sequence[NodeClient], question: Callable[[NodeClient], Any]) -> list[Any]:
+    """``question(client)`` of one node after the other; a Failure stands in the place of its answer."""
+    return [guarded(question)(client) for client in clients]
+
+
+def ask_all(clients: Sequence[NodeClient], question: Callable[[NodeClient], Any]) -> list[Any]:
+    """``question(client)`` of every node at the same time; a Failure stands in the place of its answer."""
     with ThreadPoolExecutor(max_workers=max(1, min(len(clients), 16))) as pool:
-        return list(pool.map(guarded, clients))
+        return list(pool.map(guarded(question), clients))

@@ -1,15 +1,17 @@
 """From a manifest to files: ports, keys, genesis and one ``node.toml`` a node.
 
-Node keys come from the machine's entropy. Validator keys come from a secret seed of the run, on another
-derivation path than the funded accounts: an account whose key the world knows must never hold a vote.
+Node keys come from the machine's entropy (from the seed, where one is given). Validator keys come from a secret
+seed of the run, on another derivation path than the funded accounts: an account whose key the world knows must never
+hold a vote.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -118,14 +120,16 @@ def provision(
 
     With ``wiring`` the nodes know each other only at the ports of their links, else where they really listen.
     """
+    names = manifest.node_names()
+    # a run that shall be the same again has the same identities, too
+    node_keys = {name: hashlib.sha256(seed + name.encode()).digest() for name in names} if seed else {}
     seed = seed or secrets.token_bytes(SEED_BYTES)
     _write_secret(run.path / "validators.seed", seed.hex())
-    names = manifest.node_names()
     voters = _voters(manifest, seed)
     validators = [(voter.address, manifest.of_node(name).weight) for name in names for voter in voters.get(name, ())]
     document = _genesis(manifest, validators)
     write_json(run.genesis_file, document)
-    identities = {name: Identity(_new_node_key(run, name)) for name in names}
+    identities = {name: Identity(_new_node_key(run, name, node_keys.get(name))) for name in names}
     entries = []
     for name in names:
         own = voters.get(name, [])
@@ -178,6 +182,34 @@ def provision(
     return network
 
 
+def begin(
+    manifest: Manifest,
+    clean: bool = False,
+    report: Callable[[str], None] = lambda text: None,
+    seed: bytes | None = None,
+    home: Path | None = None,
+) -> RunDirectory:
+    """A new network's directory, written in full; on failure nothing is left of it. Raises Failure.
+
+    ``clean`` deletes a stopped network of the same name first; ``report`` hears of ports that are not the usual ones;
+    ``home`` is where the directory shall be instead of the usual place.
+    """
+    name = manifest.name or run_directory.new_name()
+    existing = RunDirectory((home or run_directory.state_home()) / name)
+    if clean and existing.path.exists():
+        existing.remove()
+    run = run_directory.create(name, home)
+    try:
+        places, note = choose_places(manifest)
+        if note:
+            report(f"note: {note}")
+        provision(manifest, run, places, seed, choose_links(places))
+    except BaseException:
+        run.remove()
+        raise
+    return run
+
+
 def funded_accounts(network: NetworkFile | Manifest) -> list[Account]:
     """The accounts of a network's mnemonic."""
     return derive_accounts(seed_of(network.mnemonic), network.accounts)
@@ -226,9 +258,9 @@ def _key_file(index: int) -> str:
     return f"validator{index or ''}.key"
 
 
-def _new_node_key(run: RunDirectory, name: str) -> bytes:
+def _new_node_key(run: RunDirectory, name: str, given: bytes | None) -> bytes:
     run.node_dir(name).mkdir(mode=0o700, exist_ok=True)
-    key = secrets.token_bytes(SEED_BYTES)
+    key = given or secrets.token_bytes(SEED_BYTES)
     _write_secret(run.node_dir(name) / "node.key", key.hex())
     return key
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,18 +11,14 @@ from network.cli.fault_words import action, braced, node_list, quorum_words, req
 from network.cli.group import json_option, network_option
 from network.cli.output import Output
 from network.cli.quantities import bytes_per_second, duration_ms, share
-from network.cluster import run_directory
+from network.cluster import fault_hands, run_directory
 from network.cluster.fault_board import ActiveFault, Board, change_board, read_board
-from network.cluster.fault_hands import carry_out
-from network.cluster.process import send_signal
+from network.cluster.fault_hands import CUTS, carry_out
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput
 from network.faults.kinds import Group
-from network.faults.link_faults import Link, cut_links, spoiled_links
-from network.faults.steered_clock import CLOCK_FILE, steer
+from network.faults.link_faults import Link, cut_links, partitions, spoiled_links
 from network.faults.vocabulary import FaultAction
-
-CUTS = ("partition", "one-way-partition", "bridge")
 
 
 @click.command(
@@ -64,21 +59,8 @@ def partition(
             raise BadInput("--one-way takes two groups", "write it like: evmesh partition n0 / n1,n2,n3 --one-way")
         actions = [action("one-way-partition", sides[0], others=tuple(sides[1]))]
     else:
-        actions = [
-            action("partition", one, others=tuple(other))
-            for position, one in enumerate(sides)
-            for other in sides[position + 1 :]
-        ]
-    words = f"{actions[0].kind} {split}"
-
-    def change(board: Board) -> Board:
-        board = board.without(lambda fault: fault.kind in CUTS)
-        for one in actions:
-            board = board.with_fault(one, words)
-        return board
-
-    _, board = change_board(run.path, change)
-    carry_out(run, board)
+        actions = partitions(sides)
+    fault_hands.cut(run, actions, f"{actions[0].kind} {split}")
     quorum = "" if one_way else quorum_words(run, [[*side, *bridges] for side in sides])
     out.line(f"split: {split}" + (f"   {quorum}" if quorum else ""))
     out.document({"kind": actions[0].kind, "groups": sides, "bridge": list(bridges), "quorum": quorum or None})
@@ -118,22 +100,7 @@ def heal(everything: bool, network_name: str | None, as_json: bool) -> None:
     out = Output(as_json)
     run = run_directory.find(network_name)
 
-    def ends(fault: ActiveFault) -> bool:
-        lasting = fault.kind in ("slow-node", "pause") or fault.group is Group.CLOCK
-        return fault.group is Group.LINK or (everything and lasting)
-
-    before, board = change_board(run.path, lambda one: one.without(ends))
-    carry_out(run, board)
-    healed = list(dict.fromkeys(str(fault) for fault in before.faults if ends(fault)))
-    for fault in before.faults:
-        for node in fault.action.targets if ends(fault) else ():
-            if fault.kind == "pause":
-                record = run.record(node)
-                if record is not None:
-                    send_signal(record, signal.SIGCONT)
-            elif fault.group is Group.CLOCK:
-                steer(run.node_dir(node) / CLOCK_FILE, 0, 0)
-    left = list(dict.fromkeys(str(fault) for fault in board.lasting))
+    healed, left = fault_hands.heal(run, everything)
     out.line(f"healed: {'; '.join(healed)}" if healed else "there was nothing to heal")
     if left:
         out.line(f"still on: {'; '.join(left)}")

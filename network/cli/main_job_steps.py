@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from network.cli.output import Output, seconds, shorten, shown
-from network.cli.start import Terminated, begin, termination_as_exception
+from network.cli.start import Terminated, termination_as_exception
 from network.cluster import process, run_directory
 from network.cluster.observer import clients_of
 from network.cluster.run_directory import NetworkFile
@@ -18,13 +18,13 @@ from network.cluster.warm_server import WarmServer
 from network.demo import MainJob, Verdict
 from network.failures import EXIT_INTERRUPTED, Disagreement
 from network.manifest import Manifest
-from network.provision import funded_accounts
+from network.provision import begin, funded_accounts
 from node.primitives.scalars import ETHER
 
 
 def carry_out(server: WarmServer, values: Mapping[str, object], once: bool, out: Output) -> None:
     """The whole of it. Raises Disagreement where nodes differ, Failure where a step fails."""
-    run = begin(Manifest().with_values(values, "command line").checked(), clean=False, out=out)
+    run = begin(Manifest().with_values(values, "command line").checked(), report=out.progress)
     run_directory.mark_latest(run)
     network = run.network()
     supervisor = Supervisor(run, out.progress)

@@ -22,7 +22,7 @@ from network.cluster.supervisor import Supervisor
 from network.cluster.warm_server import WarmServer
 from network.failures import EXIT_INTERRUPTED, BadInput, Busy, Disagreement
 from network.manifest import Manifest, load_manifest
-from network.provision import choose_links, choose_places, funded_accounts, genesis_balances, provision
+from network.provision import begin, funded_accounts, genesis_balances
 from node.primitives.hexadecimal import to_data
 
 
@@ -55,7 +55,7 @@ def up(
     out: Output,
 ) -> None:
     """Start or continue a network; stay until Ctrl-C unless detached. Raises Failure."""
-    run = _resume(given, clean) if resume else begin(_manifest(manifest_file, given), clean, out)
+    run = _resume(given, clean) if resume else begin(_manifest(manifest_file, given), clean, out.progress)
     network = run.network()
     run_directory.mark_latest(run)
     supervisor = Supervisor(run, out.progress)
@@ -148,24 +148,6 @@ def _stop(supervisor: Supervisor, out: Output) -> None:
 def _manifest(manifest_file: Path | None, given: dict[str, Any]) -> Manifest:
     manifest = load_manifest(manifest_file) if manifest_file is not None else Manifest()
     return manifest.with_values(given, "command line").checked()
-
-
-def begin(manifest: Manifest, clean: bool, out: Output) -> RunDirectory:
-    """A new network's directory, written in full. On failure nothing is left of it."""
-    name = manifest.name or run_directory.new_name()
-    existing = RunDirectory(run_directory.state_home() / name)
-    if clean and existing.path.exists():
-        existing.remove()
-    run = run_directory.create(name)
-    try:
-        places, note = choose_places(manifest)
-        if note:
-            out.progress(f"note: {note}")
-        provision(manifest, run, places, wiring=choose_links(places))
-    except BaseException:
-        run.remove()
-        raise
-    return run
 
 
 def _resume(given: dict[str, Any], clean: bool) -> RunDirectory:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from network.cluster import byzantine, companion, links, node_disk, process
@@ -65,6 +65,49 @@ def running_node(run: RunDirectory, name: str) -> ProcessRecord:
     if record is None or not record.alive:
         raise Failure(f"{name} is not running", f"start it with: evmesh restart {name}")
     return record
+
+
+# ---- links
+
+CUTS: Final = ("partition", "one-way-partition", "bridge")
+"""What lets nothing pass; a new cut takes the place of the earlier ones."""
+
+
+def cut(run: RunDirectory, faults: Sequence[FaultAction], words: str) -> None:
+    """Let these cuts, and no others, lie between the nodes; ``words`` names them on the board. Raises Failure."""
+
+    def change(board: Board) -> Board:
+        board = board.without(lambda fault: fault.kind in CUTS)
+        for one in faults:
+            board = board.with_fault(one, words)
+        return board
+
+    _, board = change_board(run.path, change)
+    carry_out(run, board)
+
+
+def heal(run: RunDirectory, everything: bool = False) -> tuple[list[str], list[str]]:
+    """End every fault of the links, and with ``everything`` pauses, slowness and wrong clocks.
+
+    Returns (healed, what still lasts), in words. Raises Failure.
+    """
+
+    def ends(fault: ActiveFault) -> bool:
+        lasting = fault.kind in ("slow-node", "pause") or fault.group is Group.CLOCK
+        return fault.group is Group.LINK or (everything and lasting)
+
+    before, board = change_board(run.path, lambda one: one.without(ends))
+    carry_out(run, board)
+    for fault in before.faults:
+        for node in fault.action.targets if ends(fault) else ():
+            if fault.kind == "pause":
+                record = run.record(node)
+                if record is not None:
+                    send_signal(record, signal.SIGCONT)
+            elif fault.group is Group.CLOCK:
+                steer(run.node_dir(node) / CLOCK_FILE, 0, 0)
+    healed = list(dict.fromkeys(str(fault) for fault in before.faults if ends(fault)))
+    return healed, list(dict.fromkeys(str(fault) for fault in board.lasting))
 
 
 # ---- processes

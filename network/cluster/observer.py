@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from network.client import NodeClient, ask_all
+from network.client import Ask, NodeClient, ask_all
 from network.cluster.fault_board import read_board
 from network.cluster.process import ProcessRecord
 from network.cluster.run_directory import NetworkFile, RunDirectory
@@ -134,17 +134,19 @@ class Comparison:
         return bool(self.readings) and not self.differing()
 
 
-def compare(clients: Sequence[NodeClient], calls: Sequence[tuple[bytes, bytes]], tag: str = "latest") -> Comparison:
+def compare(
+    clients: Sequence[NodeClient], calls: Sequence[tuple[bytes, bytes]], tag: str = "latest", ask: Ask = ask_all
+) -> Comparison:
     """Read the same calls ``(to, data)`` of every node at the highest block that all have.
 
     Comparing each node at its own head would report a difference where one is only a block ahead.
     """
-    heads = ask_all(clients, lambda client: client.block_number(tag))
+    heads = ask(clients, lambda client: client.block_number(tag))
     known = [head for head in heads if isinstance(head, int)]
     if not known:
         raise Failure("no node answers", "evmesh status shows which nodes run")
     height = min(known)
-    answers = ask_all(clients, lambda client: _read_at(client, height, calls))
+    answers = ask(clients, lambda client: _read_at(client, height, calls))
     readings = []
     for client, head, answer in zip(clients, heads, answers, strict=True):
         problem = head if isinstance(head, Failure) else answer if isinstance(answer, Failure) else None

@@ -15,6 +15,8 @@ from network.failures import Busy
 
 DYNAMIC_RANGE: Final = range(12_000, 30_000)
 """Below the range from which systems take ports for outgoing connections, and below our own usual ports."""
+_CHANCE: Final = random.SystemRandom()
+"""Not the shared generator: test runners seed that one alike in every worker, and all would draw the same ports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def pick_free(host: str, count: int, taken: Collection[int] = ()) -> list[int]:
     for _ in range(2000):
         if len(chosen) == count:
             return chosen
-        port = random.choice(DYNAMIC_RANGE)
+        port = _CHANCE.choice(DYNAMIC_RANGE)
         if port not in chosen and port not in taken and is_free(host, port):
             chosen.append(port)
     raise Busy(f"no {count} free ports found on {host}", "name a free range with --port")

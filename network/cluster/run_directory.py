@@ -247,17 +247,18 @@ def check_name(name: str) -> str:
 def new_name() -> str:
     """A name that no network on disk has."""
     taken = {run.name for run in all_runs()}
+    chance = random.SystemRandom()  # the shared generator may have been seeded alike in several processes
     while True:
-        name = f"{random.choice(_ADJECTIVES.split())}-{random.choice(_ANIMALS.split())}"
+        name = f"{chance.choice(_ADJECTIVES.split())}-{chance.choice(_ANIMALS.split())}"
         if len(taken) > 500:
-            name += f"-{random.randrange(10_000)}"
+            name += f"-{chance.randrange(10_000)}"
         if name not in taken:
             return name
 
 
-def create(name: str) -> RunDirectory:
-    """A new, empty directory. Raises Busy where it exists."""
-    path = state_home() / check_name(name)
+def create(name: str, home: Path | None = None) -> RunDirectory:
+    """A new, empty directory, in ``home`` instead of the usual place. Raises Busy where it exists."""
+    path = (home or state_home()) / check_name(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.mkdir(mode=0o700)

@@ -6,6 +6,7 @@ started. In the foreground it holds the fork server's pipe and reports nodes tha
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -29,10 +30,15 @@ Report = Callable[[str], None]
 class Supervisor:
     """Starts and stops the nodes of one run directory."""
 
-    def __init__(self, run: RunDirectory, report: Report = lambda text: None) -> None:
+    def __init__(
+        self, run: RunDirectory, report: Report = lambda text: None, shared_server: WarmServer | None = None
+    ) -> None:
+        """``shared_server`` starts the nodes of several networks: it outlives this one."""
         self.run = run
         self._report = report
         self._server: WarmServer | None = None
+        self._shared = shared_server
+        self._pids: dict[int, None] = {}
         self._judging = False
         self.watching = False
         """Whether ``watch`` has taken note of what runs."""
@@ -43,7 +49,7 @@ class Supervisor:
         wanted = [node for node in network.nodes if nodes is None or node.name in nodes]
         if nodes is None:
             self._clear_faults()
-        self._server = server or WarmServer()
+        self._server = self._shared or server or WarmServer()
         records: dict[str, ProcessRecord] = {}
         try:
             self._start_links()
@@ -59,14 +65,23 @@ class Supervisor:
                 pid = self._server.pid_of(node.name, START_SECONDS)
                 record = _record(self.run, node.name, pid, node.http_port, node.p2p_port)
                 records[node.name] = record
+                self._pids[pid] = None
             readiness.wait_ready(self.run, records, START_SECONDS, self._fail_on_exit)
         except BaseException:
+            self._kill_unrecorded([node.name for node in wanted if node.name not in records])
             process.kill_all(records.values())
             companion.stop_all(self.run)
-            self._server.close()
-            self._server = None
+            self._let_go()
             raise
         return records
+
+    def _kill_unrecorded(self, names: Sequence[str]) -> None:
+        """A server that lives on keeps the nodes that it was asked for, whether we have heard of them or not."""
+        if self._shared is None:
+            return
+        for name in names:
+            with contextlib.suppress(Failure):
+                process.kill_all([process.record_of(self._shared.pid_of(name, 0.5), 0, 0)])
 
     def _clear_faults(self) -> None:
         """A network that is started as a whole has no faults; what was done to it the last time is over."""
@@ -136,9 +151,7 @@ class Supervisor:
         running = self.run.running()
         killed = process.stop_all([*running.values(), *byzantine.twins(self.run)], grace_seconds)
         companion.stop_all(self.run)
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._let_go()
         process.reap()
         pids = {record.pid for record in killed}
         return [name for name, record in running.items() if record.pid in pids]
@@ -147,14 +160,19 @@ class Supervisor:
         """Stop every node at once, without asking."""
         process.kill_all([*self.run.running().values(), *byzantine.twins(self.run)])
         companion.stop_all(self.run, 0.0)
-        if self._server is not None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._server is not None and self._server is not self._shared:
             self._server.close()
-            self._server = None
+        self._server = None
 
     def _fail_on_exit(self) -> None:
         if self._server is None:
             return
         for event in self._server.ended():
+            if event["pid"] not in self._pids:
+                continue  # of a network that had the server before us
             raise readiness.startup_failure(
                 self.run,
                 str(event["node"]),

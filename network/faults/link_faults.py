@@ -6,13 +6,22 @@ the end of one fault never ends another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from network.faults.link_policy import LinkCondition, LinkPolicy
 from network.faults.vocabulary import FaultAction
 
 Link = tuple[str, str]
+
+
+def partitions(sides: Sequence[Sequence[str]]) -> list[FaultAction]:
+    """The cuts between every two of the groups, from now on. Raises BadPlan."""
+    return [
+        FaultAction(0, "partition", tuple(one), {"others": tuple(other)})
+        for position, one in enumerate(sides)
+        for other in sides[position + 1 :]
+    ]
 
 
 def cut_links(action: FaultAction, names: Iterable[str]) -> list[Link]:

@@ -134,14 +134,19 @@ class FaultDriver:
                     steered.liars.append((action, engine))
         return _MortalEngine(engine, steered, lambda: self._crash(name))
 
+    @property
+    def on(self) -> tuple[FaultAction, ...]:
+        """Faults that have begun and not ended, oldest first."""
+        return tuple(self._on)
+
     # ---- the run
 
     def schedule(self) -> None:
         """Put every fault on the loop, and the calm after them."""
         for action in self.scenario.faults.actions:
-            self._at(action.at_ms, lambda action=action: self._begin(action))  # type: ignore[misc]
+            self._at(action.at_ms, lambda action=action: self.begin(action))  # type: ignore[misc]
             if action.until_ms is not None:
-                self._at(action.until_ms, lambda action=action: self._end(action))  # type: ignore[misc]
+                self._at(action.until_ms, lambda action=action: self.end(action))  # type: ignore[misc]
         self._at(self.scenario.calm_ms, self.heal)
 
     def _at(self, at_ms: int, action: Callable[[], None]) -> None:
@@ -153,7 +158,8 @@ class FaultDriver:
 
         self.world.network.at(max(at_ms * NS_PER_MS, self.world.loop.now_ns + 1), act)
 
-    def _begin(self, action: FaultAction) -> None:
+    def begin(self, action: FaultAction) -> None:
+        """Bring a fault about, now. A lie must be one of the scenario's."""
         self.world.trace.record(f"fault {action}")
         self._on.append(action)
         if action.what.group is Group.LINK:
@@ -203,9 +209,10 @@ class FaultDriver:
                 _forget(machine.disk)
                 self._at(world.now_ms + 1, lambda: self._start(name))
             case _:
-                self._set_share(name, action, action.share() if action.kind in LIES else 0.0)
+                self.set_share(name, action, action.share() if action.kind in LIES else 0.0)
 
-    def _end(self, action: FaultAction) -> None:
+    def end(self, action: FaultAction) -> None:
+        """End a fault, now; nothing happens when it is not on."""
         if action not in self._on:
             return
         self._on.remove(action)
@@ -235,7 +242,13 @@ class FaultDriver:
             case "clock-drift":
                 self._clock(name).steer(0)
             case _:
-                self._set_share(name, action, 0.0)
+                self.set_share(name, action, 0.0)
+
+    def heal_links(self) -> None:
+        """The faults of the links end."""
+        self.world.trace.record("heal links")
+        self._on = [action for action in self._on if action.what.group is not Group.LINK]
+        self._links.heal()
 
     def heal(self) -> None:
         """Every fault ends but the lies."""
@@ -268,7 +281,8 @@ class FaultDriver:
             machine.clock = SkewedClock(self.world.loop, machine.owner, machine.offset_ms, START_WALL_MS)
         return machine.clock
 
-    def _set_share(self, name: str, action: FaultAction, share: float) -> None:
+    def set_share(self, name: str, action: FaultAction, share: float) -> None:
+        """On how many of the occasions a node lies in the way that this action of the scenario says."""
         for told, liar in self._steered[name].liars:
             if told is action:
                 liar.share = share

@@ -51,6 +51,9 @@ LAZY_IMPORTS: dict[tuple[str, str], str] = {
     ("node.evm.precompiles.modexp", "gmpy2"): "few blocks use this precompile; start-up need not pay",
     ("node.telemetry.metrics", "prometheus_client"): "metrics cost nothing until they are scraped",
     ("network.cli.output", "rich"): "a command that prints JSON need not pay for tables",
+    ("network.evmesh", "network.lab"): "processes and simulator are two big rooms, and a program uses one of them",
+    ("network.lab.web3_door", "web3"): "not a dependency: only who asks for it needs it, and it takes long to load",
+    ("network.pytest_plugin", "network"): "pytest loads the plugin in every run, with networks or without",
     ("network.load.contracts", "difflib"): "only a name that is mistyped needs it",
     ("network.provision", "node.chain.genesis"): "only writing a genesis file needs the state it loads",
 }
