@@ -18,6 +18,8 @@ DEPTH_MAX: Final = 64
 
 EMPTY_STRING: Final = b"\x80"
 EMPTY_LIST: Final = b"\xc0"
+_BYTES: Final = tuple(bytes((value,)) for value in range(256))
+"""Prefixes and small numbers, made once."""
 
 
 class RLPError(ValueError):
@@ -27,27 +29,28 @@ class RLPError(ValueError):
 def encode_length(length: int, offset: int) -> bytes:
     """The prefix of a string (offset 0x80) or list (offset 0xc0) payload of ``length`` bytes."""
     if length < 56:
-        return bytes((offset + length,))
+        return _BYTES[offset + length]
     size = (length.bit_length() + 7) // 8
     return bytes((offset + 55 + size,)) + length.to_bytes(size, "big")
 
 
 def encode_bytes(data: bytes) -> bytes:
     """One string."""
-    if len(data) == 1 and data[0] < 0x80:
+    length = len(data)
+    if length == 1 and data[0] < 0x80:
         return data
-    return encode_length(len(data), 0x80) + data
+    return (_BYTES[0x80 + length] if length < 56 else encode_length(length, 0x80)) + data
 
 
 def encode_int(value: int) -> bytes:
     """One non-negative number, big-endian without leading zeros."""
     if value == 0:
         return EMPTY_STRING
-    if value < 0x80:
-        return bytes((value,))
+    if 0 < value < 0x80:
+        return _BYTES[value]
     size = (value.bit_length() + 7) // 8
     if size < 56:
-        return bytes((0x80 + size,)) + value.to_bytes(size, "big")
+        return _BYTES[0x80 + size] + value.to_bytes(size, "big")
     return encode_length(size, 0x80) + value.to_bytes(size, "big")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from network.simulator.level1.judge import Judge
 from network.simulator.level1.nodes import SimNode
-from network.simulator.level1.payloads import INVALID_PAYLOAD, execute, make_block
+from network.simulator.level1.payloads import INVALID_PAYLOAD, execute, make_block, with_consensus_body
 from network.simulator.level1.world import World
 from node.consensus.bft.body import operations
 from node.consensus.bft.messages import Evidence
@@ -30,7 +30,6 @@ from node.consensus.engine import (
 )
 from node.consensus.validator_contract import weight_slot
 from node.consensus.validators import Validator, ValidatorSet
-from node.crypto.hashes import EMPTY_TRIE_ROOT
 from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Block, Header
 from node.types.operations import Operation, SetStorage, encode_operations
@@ -40,19 +39,6 @@ CHANGES: Final = 0.15
 CHANGED_MAX: Final = 3
 _CHANGE: Final = b"w"
 CHANGE_BYTES: Final = 22
-
-
-def full(header: Header, beacon_root: Hash32) -> Header:
-    """The header with the fields from Cancun on."""
-    return replace(
-        header,
-        base_fee_per_gas=7,
-        withdrawals_root=EMPTY_TRIE_ROOT,
-        blob_gas_used=0,
-        excess_blob_gas=0,
-        parent_beacon_block_root=beacon_root,
-        _hash=[],
-    )
 
 
 def root_after(parent: Header, block: Block, ordered: Sequence[Operation]) -> Hash32:
@@ -110,12 +96,12 @@ class ConvictingNode(SimNode):
         assert isinstance(started, Started)
         return replace(started, validators=self.set_now(), evidence=tuple(self.recorded))
 
-    def perform(self, effect: Effect) -> None:
-        """Carry out one effect."""
+    def perform_own(self, effect: Effect) -> None:
+        """Evidence is recorded, too."""
         if isinstance(effect, RecordEvidence):
             self.recorded[effect.evidence.encode()] = None
         else:
-            super().perform(effect)
+            super().perform_own(effect)
 
 
 class ConvictingWorld(World):
@@ -123,7 +109,7 @@ class ConvictingWorld(World):
 
     def __init__(self, plan: Any, trace_to: Callable[[str], object] | None = None) -> None:
         super().__init__(plan, node_class=ConvictingNode, trace_to=trace_to)
-        self.genesis = Block(full(self.genesis.header, Hash32(bytes(32))), (), (), ())
+        self.genesis = Block(with_consensus_body(self.genesis.header, Hash32(bytes(32))), (), (), ())
         self.judge = self.verdict = SetsJudge(self.genesis, self.validators, self.judge.honest)
         self.sets = self.judge.sets
         self.changes = 0
@@ -142,7 +128,7 @@ class ConvictingWorld(World):
 
         def make() -> Input:
             raw = make_block(parent, effect, payload, node.key.address)
-            header = full(raw.header, effect.parent_beacon_block_root)
+            header = with_consensus_body(raw.header, effect.parent_beacon_block_root)
             block = Block(replace(header, state_root=root_after(parent, raw, effect.operations), _hash=[]), (), (), ())
             self._liar.saw(block)
             after = set_after(validators, effect.operations, payload)
@@ -172,7 +158,7 @@ class ConvictingWorld(World):
         self.record(node.label, "decided", f"{block.number} {block.hash.hex()}")
         if not self.is_honest(node):
             return
-        evidence = decode_seal(*node.chain[-1]).evidence
+        evidence = node.decided(*node.chain[-1]).evidence
         parent = node.chain[-2][0].header
         ordered = operations(evidence)
         self.judge.on_decided(node.label, block, not self._refusal(parent, block, ordered))

@@ -23,7 +23,7 @@ from network.simulator.level1.heap import Heap
 from network.simulator.level1.judge import Verdict, Violation
 from network.simulator.level1.machine import Machine
 from network.simulator.scenario import Scenario
-from node.consensus.engine import ConsensusMessage, Input, TimerFired, TimerKey
+from node.consensus.engine import ConsensusMessage, Input, TimerKey
 from node.primitives.scalars import Address
 
 MESSAGE_BYTES: Final = 250
@@ -85,6 +85,8 @@ class Harness(Heap, ABC, Generic[M]):
             )
         )
         self._links = LinkFaults(self.policy, scenario.names)
+        self._delay_min_ms = scenario.delay_min_ms
+        self._delay_spread_ms = scenario.delay_ms - scenario.delay_min_ms
         self._clear = False
         """No fault is on any link: what the policy would say is known."""
         self._twins = scenario.twins
@@ -249,17 +251,13 @@ class Harness(Heap, ABC, Generic[M]):
     def carry(self, node: Machine, target: M, message: ConsensusMessage, later_ms: int = 0) -> None:
         """Hand a message to the link."""
         if self._clear:
-            low_ms = self.scenario.delay_min_ms
-            delay_ms = low_ms + int((self.scenario.delay_ms - low_ms) * self._chance.random())
-            self._arrive(max(1, delay_ms) + later_ms, node.name, target, message)
+            delay_ms = self._delay_min_ms + int(self._delay_spread_ms * self._chance.random())
+            self.at((delay_ms or 1) + later_ms, target.receive, target.life, node.name, message)
             return
         fate = self.policy.deliveries(node.label, target.label, MESSAGE_BYTES, self.now_ms * NS_PER_MS, self._chance)
         for after_ns in fate.after_ns:
-            self._arrive(max(1, after_ns // NS_PER_MS) + later_ms, node.name, target, message)
-
-    def _arrive(self, delay_ms: int, sender: bytes, target: M, message: ConsensusMessage) -> None:
-        life = target.life
-        self.at(delay_ms, lambda: target.when_running(lambda: target.hear(sender, message), life))
+            delay_ms = max(1, after_ns // NS_PER_MS) + later_ms
+            self.at(delay_ms, target.receive, target.life, node.name, message)
 
     def _in_sight(self, node: Machine, target: Machine) -> bool:
         """Honest nodes see one half of a pair of twins, the other, or both."""
@@ -281,21 +279,13 @@ class Harness(Heap, ABC, Generic[M]):
 
     def set_timer(self, node: Machine, key: TimerKey, after_ms: int) -> None:
         """Replaces a timer of the same key; timers of stale keys fire, and the engine must ignore them."""
-        life = node.life
         due = self._sequence = self._sequence + 1
         node.timers[key] = due
-
-        def fire() -> None:
-            if node.timers.get(key) == due:
-                del node.timers[key]
-                node.handle(TimerFired(node.moment(), key))
-
-        self.at(node.clock.real_ms(after_ms), lambda: node.when_running(fire, life))
+        self.at(node.clock.real_ms(after_ms), node.ring, node.life, key, due)
 
     def answer(self, node: Machine, delay_ms: int, make: Callable[[], Input]) -> None:
         """Hand the result of some work to the engine, unless the machine dies before."""
-        life = node.life
-        self.at(delay_ms + node.work_ms, lambda: node.when_running(lambda: node.handle(make()), life))
+        self.at(delay_ms + node.work_ms, node.when_running, lambda: node.handle(make()), node.life)
 
     # --- faults ----------------------------------------------------------------------------------
 

@@ -8,8 +8,25 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from network.faults.vocabulary import FaultAction
-from node.consensus.engine import ConsensusMessage, Effect, Engine, Input, LogRecord, MessageReceived, Moment, TimerKey
+from node.consensus.engine import (
+    BuildPayload,
+    ConsensusMessage,
+    Draft,
+    Effect,
+    Engine,
+    Input,
+    LogRecord,
+    MessageReceived,
+    Moment,
+    Publish,
+    SendTo,
+    SetTimer,
+    SignAndPublish,
+    TimerFired,
+    TimerKey,
+)
 from node.consensus.journal import DamagedLog, decode_record
+from node.consensus.signer import RefusedToSign
 from node.primitives.scalars import Address
 from node.storage import schema
 from node.storage.database import Batch, DatabaseFull, MemoryDatabase
@@ -90,11 +107,18 @@ class Clock:
 
     def own_ms(self, now_ms: int) -> int:
         """The monotonic clock. ``now_ms``: the world's time."""
+        if not self._ppm:
+            return self._own_ms + now_ms - self._real_ms
         return self._own_ms + (now_ms - self._real_ms) * (_PPM + self._ppm) // _PPM
 
     def wall_ms(self, now_ms: int) -> int:
         """The wall clock."""
         return START_WALL_MS + self.skew_ms + self.offset_ms + self.own_ms(now_ms)
+
+    def moment(self, now_ms: int) -> Moment:
+        """Both clocks at once."""
+        own_ms = self.own_ms(now_ms)
+        return Moment(own_ms, START_WALL_MS + self.skew_ms + self.offset_ms + own_ms)
 
     def real_ms(self, own_ms: int) -> int:
         """How long a stretch of the machine's time takes in the world; rounded up, so that a timer is never early."""
@@ -132,13 +156,23 @@ class Outside(Protocol):
         ...
 
 
+class MachineSigner(Protocol):
+    """Holds a machine's keys."""
+
+    def sign(self, draft: Draft, proof: ConsensusMessage | None) -> ConsensusMessage:
+        """The signed message, durable. Raises RefusedToSign, PowerCut or DatabaseFull."""
+        ...
+
+
 class Machine(ABC):
     """``name``: (number, half); twins are two halves with one key. ``label``: ``n3``, its twin ``n3+``."""
 
     engine: Engine
+    signer: MachineSigner
 
-    def __init__(self, name: bytes, skew_ms: int, disk: LogDisk) -> None:
+    def __init__(self, name: bytes, skew_ms: int, disk: LogDisk, outside: Outside) -> None:
         self.name = name
+        self.outside = outside
         self.label = f"n{name[0]}" + "+" * name[1]
         self.disk = disk
         self.clock = Clock(skew_ms)
@@ -162,20 +196,20 @@ class Machine(ABC):
         """Make the engine from what the disk holds; its first input."""
 
     @abstractmethod
-    def perform(self, effect: Effect) -> None:
-        """Carry out one effect; a crash may fall before it."""
+    def perform_own(self, effect: Effect) -> None:
+        """Carry out one effect that only this kind of machine knows."""
+
+    @abstractmethod
+    def leave(self, message: ConsensusMessage) -> None:
+        """A message is about to be sent: tell the judge what of it was signed here."""
+
+    @abstractmethod
+    def build(self, effect: BuildPayload) -> None:
+        """Have a block built."""
 
     @abstractmethod
     def lose_disk(self) -> None:
         """Everything stored is gone."""
-
-    @abstractmethod
-    def report_crash(self) -> None:
-        """Tell the world."""
-
-    @abstractmethod
-    def now_ms(self) -> int:
-        """The world's time."""
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -219,8 +253,23 @@ class Machine(ABC):
 
     def moment(self) -> Moment:
         """Now, by this machine's clocks."""
-        now_ms = self.now_ms()
-        return Moment(self.clock.own_ms(now_ms), self.clock.wall_ms(now_ms))
+        return self.clock.moment(self.outside.now_ms)
+
+    def receive(self, life: int, peer: bytes, message: ConsensusMessage) -> None:
+        """A message has arrived that was sent to this life."""
+        if self.alive and self.life == life and not self.paused:
+            self.hear(peer, message)
+        else:
+            self.when_running(lambda: self.hear(peer, message), life)
+
+    def ring(self, life: int, key: TimerKey, due: int) -> None:
+        """A timer that this life has set runs out; ``due`` tells it from others of the same key."""
+        self.when_running(lambda: self._ring(key, due), life)
+
+    def _ring(self, key: TimerKey, due: int) -> None:
+        if self.timers.get(key) == due:
+            del self.timers[key]
+            self.handle(TimerFired(self.moment(), key))
 
     def hear(self, peer: bytes, message: ConsensusMessage) -> None:
         """A message has arrived."""
@@ -229,17 +278,51 @@ class Machine(ABC):
 
     def handle(self, event: Input) -> None:
         """One input, all its effects, and the inputs that they give back."""
-        self._effects.extend(self.engine.handle(event))
+        effects, own = self._effects, self._own
+        effects.extend(self.engine.handle(event))
         while self.alive:
-            if self._effects:
-                effect = self._effects.popleft()
-                if self._survives():
+            if effects:
+                effect = effects.popleft()
+                if self.crash_after is None or self._survives():
                     self.perform(effect)
-            elif self._own:
-                own = self._own.popleft()
-                self._effects.extend(self.engine.handle(MessageReceived(self.moment(), None, own)))
+            elif own:
+                effects.extend(self.engine.handle(MessageReceived(self.moment(), None, own.popleft())))
             else:
                 return
+
+    def perform(self, effect: Effect) -> None:
+        """Carry out one effect; a crash may fall before it."""
+        if isinstance(effect, SendTo):
+            self.leave(effect.message)
+            if effect.peer is None:
+                self.outside.broadcast(self, effect.message)
+            else:
+                self.outside.send(self, effect.peer, effect.message)
+        elif isinstance(effect, SetTimer):
+            self.outside.set_timer(self, effect.key, effect.after_ms)
+        elif isinstance(effect, SignAndPublish):
+            self.sign_and_publish(effect)
+        elif isinstance(effect, Publish):
+            self.leave(effect.message)
+            self.outside.broadcast(self, effect.message)
+        elif isinstance(effect, BuildPayload):
+            self.build(effect)
+        else:
+            self.perform_own(effect)
+
+    def sign_and_publish(self, effect: SignAndPublish) -> None:
+        """Durable, then sent, then handed back; a crash may fall between."""
+        try:
+            message = self.signer.sign(effect.draft, effect.proof)
+        except RefusedToSign:
+            return
+        except (PowerCut, DatabaseFull):
+            self.die()
+            return
+        if self._survives():
+            self.leave(message)
+            self.outside.broadcast(self, message)
+            self._own.append(message)
 
     def _survives(self) -> bool:
         """Whether the next step is still taken; a crash may fall before any of them."""
@@ -254,7 +337,7 @@ class Machine(ABC):
     def die(self) -> None:
         """Crash now, and be found."""
         self.kill()
-        self.report_crash()
+        self.outside.crashed(self)
 
 
 __all__ = ["START_WALL_MS", "Clock", "DamagedLog", "LogDisk", "Machine", "Outside", "PowerCut", "TagKey"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from network.simulator.level1.machine import LogDisk, Machine, Outside, PowerCut, TagKey
+from network.simulator.level1.machine import LogDisk, Machine, Outside, TagKey
 from network.simulator.level1.payloads import execute, genesis_block, make_block, make_raw_block
 from node.consensus.bft.core import BftEngine, BftSettings
-from node.consensus.bft.messages import Proposal, Statement, decode
+from node.consensus.bft.messages import Decided, Proposal, Statement, decode
 from node.consensus.bft.seals import decode_seal
 from node.consensus.engine import (
     BuildPayload,
@@ -17,18 +17,13 @@ from node.consensus.engine import (
     Effect,
     ExecutePayload,
     Input,
-    Publish,
     SendDecided,
-    SendTo,
-    SetTimer,
-    SignAndPublish,
     Started,
 )
 from node.consensus.journal import Journal
-from node.consensus.signer import RefusedToSign, Signer, ValidatorKey
+from node.consensus.signer import Signer, ValidatorKey
 from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import Address, Hash32
-from node.storage.database import DatabaseFull
 from node.types.blocks import Block
 
 SEALS_MAX: Final = 32
@@ -61,6 +56,8 @@ class SimNode(Machine):
     """An instance of a validator. Twins are two instances with one key."""
 
     engine: BftEngine
+    signer: Signer
+    outside: BftOutside
 
     def __init__(
         self,
@@ -73,22 +70,13 @@ class SimNode(Machine):
         factory: EngineFactory = BftEngine,
         skew_ms: int = 0,
     ) -> None:
-        super().__init__(name, skew_ms, LogDisk())
+        super().__init__(name, skew_ms, LogDisk(), outside)
         self.key = key
         self.validators = validators
         self.settings = settings
-        self.outside = outside
         self.chain: list[tuple[Block, bytes]] = [(genesis, b"")]
         self._factory = factory
-        self._seals: dict[bytes, ConsensusMessage] = {}
-
-    def now_ms(self) -> int:
-        """The world's time."""
-        return self.outside.now_ms
-
-    def report_crash(self) -> None:
-        """Tell the world."""
-        self.outside.crashed(self)
+        self._seals: dict[bytes, Decided] = {}
 
     def lose_disk(self) -> None:
         """Blocks and log are gone."""
@@ -106,24 +94,13 @@ class SimNode(Machine):
         self.engine = self._factory(self.validators, self.key.address, self.settings, seed)
         return Started(self.moment(), head.header, journal.records, journal.is_new, journal.damage)
 
-    def perform(self, effect: Effect) -> None:
-        """Carry out one effect."""
-        if isinstance(effect, SignAndPublish):
-            self.sign_and_publish(effect)
-        elif isinstance(effect, Publish):
-            self._leave(effect.message)
-            self.outside.broadcast(self, effect.message)
-        elif isinstance(effect, SendTo):
-            self._leave(effect.message)
-            if effect.peer is None:
-                self.outside.broadcast(self, effect.message)
-            else:
-                self.outside.send(self, effect.peer, effect.message)
-        elif isinstance(effect, SetTimer):
-            self.outside.set_timer(self, effect.key, effect.after_ms)
-        elif isinstance(effect, BuildPayload):
-            self.outside.build(self, effect)
-        elif isinstance(effect, ExecutePayload):
+    def build(self, effect: BuildPayload) -> None:
+        """Have a block built."""
+        self.outside.build(self, effect)
+
+    def perform_own(self, effect: Effect) -> None:
+        """Execute, decide, send what is decided."""
+        if isinstance(effect, ExecutePayload):
             self.outside.execute(self, effect)
         elif isinstance(effect, Decide):
             self.chain.append((effect.block, effect.seal))
@@ -131,9 +108,9 @@ class SimNode(Machine):
             self.outside.decided(self, effect.block)
         elif isinstance(effect, SendDecided):
             for block, seal in self.chain[effect.first : effect.last + 1]:
-                self.outside.send(self, effect.peer, self._decided(block, seal))
+                self.outside.send(self, effect.peer, self.decided(block, seal))
 
-    def _decided(self, block: Block, seal: bytes) -> ConsensusMessage:
+    def decided(self, block: Block, seal: bytes) -> Decided:
         """Decoded once: a seal is sent to many, and has as many signatures as there are validators."""
         held = self._seals.get(block.hash)
         if held is None:
@@ -142,21 +119,8 @@ class SimNode(Machine):
                 del self._seals[next(iter(self._seals))]
         return held
 
-    def sign_and_publish(self, effect: SignAndPublish) -> None:
-        """Durable, then sent, then handed back; a crash may fall between."""
-        try:
-            message = self.signer.sign(effect.draft, effect.proof)
-        except RefusedToSign:
-            return
-        except (PowerCut, DatabaseFull):
-            self.die()
-            return
-        if self._survives():
-            self._leave(message)
-            self.outside.broadcast(self, message)
-            self._own.append(message)
-
-    def _leave(self, message: ConsensusMessage) -> None:
+    def leave(self, message: ConsensusMessage) -> None:
+        """Tell the judge of a statement of this validator's."""
         statement = message.statement if isinstance(message, Proposal) else message
         if isinstance(statement, Statement) and statement.validator == self.key.address:
             self.outside.said(self, statement)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from node.consensus.engine import BuildPayload
@@ -37,7 +38,13 @@ def make_raw_block(
     parent: Header, timestamp: int, prev_randao: Hash32, payload: bytes, coinbase: Address, root: Hash32 | None = None
 ) -> Block:
     """A block with any root; None gives the right one."""
-    header = Header(
+    return Block(_header(parent, timestamp, prev_randao, payload, coinbase, root), (), (), None)
+
+
+def _header(
+    parent: Header, timestamp: int, prev_randao: Hash32, payload: bytes, coinbase: Address, root: Hash32 | None
+) -> Header:
+    return Header(
         parent_hash=parent.hash,
         coinbase=coinbase,
         state_root=execute(parent.state_root, payload) if root is None else root,
@@ -51,34 +58,27 @@ def make_raw_block(
         extra_data=payload,
         prev_randao=prev_randao,
     )
-    return Block(header, (), (), None)
 
 
-def make_pos_block(
-    parent: Header, timestamp: int, prev_randao: Hash32, body_root: Hash32, payload: bytes, root: Hash32 | None = None
-) -> Block:
-    """The same with a consensus body committed to."""
-    header = Header(
-        parent_hash=parent.hash,
-        coinbase=ZERO_ADDRESS,
-        state_root=execute(parent.state_root, payload) if root is None else root,
-        transactions_root=EMPTY_TRIE_ROOT,
-        receipts_root=EMPTY_TRIE_ROOT,
-        logs_bloom=_EMPTY_BLOOM,
-        number=parent.number + 1,
-        gas_limit=30_000_000,
-        gas_used=0,
-        timestamp=timestamp,
-        extra_data=payload,
-        prev_randao=prev_randao,
+def with_consensus_body(header: Header, body_root: Hash32) -> Header:
+    """The header with the fields from Cancun on, which commit to a consensus body."""
+    return replace(
+        header,
         base_fee_per_gas=7,
         withdrawals_root=EMPTY_TRIE_ROOT,
         blob_gas_used=0,
         excess_blob_gas=0,
         parent_beacon_block_root=body_root,
-        requests_hash=ZERO_HASH,
+        _hash=[],
     )
-    return Block(header, (), ())
+
+
+def make_pos_block(
+    parent: Header, timestamp: int, prev_randao: Hash32, body_root: Hash32, payload: bytes, root: Hash32 | None = None
+) -> Block:
+    """A block of nobody's with a consensus body committed to; None gives the right root."""
+    header = _header(parent, timestamp, prev_randao, payload, ZERO_ADDRESS, root)
+    return Block(replace(with_consensus_body(header, body_root), requests_hash=ZERO_HASH, _hash=[]), (), ())
 
 
 def genesis_block() -> Block:

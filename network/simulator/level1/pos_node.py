@@ -15,11 +15,7 @@ from node.consensus.engine import (
     Input,
     LogRecord,
     Note,
-    Publish,
     SendDecided,
-    SendTo,
-    SetTimer,
-    SignAndPublish,
     Started,
     StoreBlock,
 )
@@ -29,7 +25,7 @@ from node.consensus.pos.messages import Attestation, SignedBlock, decode
 from node.consensus.pos.protection import SlashingProtection
 from node.consensus.pos.rules import PosRules
 from node.consensus.pos.seals import decode_seal
-from node.consensus.signer import ProtectedSigner, RefusedToSign
+from node.consensus.signer import ProtectedSigner
 from node.primitives.scalars import Address
 from node.storage.database import DatabaseFull
 from node.types.blocks import Block
@@ -85,6 +81,8 @@ class PosNode(Machine):
 
     engine: PosEngine
     disk: PosDisk
+    signer: ProtectedSigner
+    outside: PosOutside
 
     def __init__(
         self,
@@ -96,24 +94,15 @@ class PosNode(Machine):
         factory: EngineFactory = PosEngine,
         skew_ms: int = 0,
     ) -> None:
-        super().__init__(name, skew_ms, PosDisk())
+        super().__init__(name, skew_ms, PosDisk(), outside)
         self.keys = dict.fromkeys(keys)
         self.rules = rules
         self.genesis = genesis
-        self.outside = outside
         self.blocks: dict[bytes, tuple[Block, bytes]] = {genesis.hash: (genesis, b"")}
         self.head = self.safe = self.finalized = bytes(genesis.hash)
         self.final: list[bytes] = [genesis.hash]
         """Hash of the final block at each height."""
         self._factory = factory
-
-    def now_ms(self) -> int:
-        """The world's time."""
-        return self.outside.now_ms
-
-    def report_crash(self) -> None:
-        """Tell the world."""
-        self.outside.crashed(self)
 
     def lose_disk(self) -> None:
         """Blocks and log are gone."""
@@ -159,24 +148,13 @@ class PosNode(Machine):
             (self.blocks[self.finalized], *above),
         )
 
-    def perform(self, effect: Effect) -> None:
-        """Carry out one effect."""
-        if isinstance(effect, SignAndPublish):
-            self.sign_and_publish(effect)
-        elif isinstance(effect, Publish):
-            self._leave(effect.message)
-            self.outside.broadcast(self, effect.message)
-        elif isinstance(effect, SendTo):
-            self._leave(effect.message)
-            if effect.peer is None:
-                self.outside.broadcast(self, effect.message)
-            else:
-                self.outside.send(self, effect.peer, effect.message)
-        elif isinstance(effect, SetTimer):
-            self.outside.set_timer(self, effect.key, effect.after_ms)
-        elif isinstance(effect, BuildPayload):
-            self.outside.build(self, effect)
-        elif isinstance(effect, ExecutePayload):
+    def build(self, effect: BuildPayload) -> None:
+        """Have a block built."""
+        self.outside.build(self, effect)
+
+    def perform_own(self, effect: Effect) -> None:
+        """Execute, store, move the marks, send what is final."""
+        if isinstance(effect, ExecutePayload):
             self.outside.execute(self, effect.block)
         elif isinstance(effect, StoreBlock):
             self.outside.stored(self, effect.block)
@@ -189,21 +167,8 @@ class PosNode(Machine):
         elif isinstance(effect, Note) and effect.level == "error":
             self.outside.mistake(self, effect)
 
-    def sign_and_publish(self, effect: SignAndPublish) -> None:
-        """Durable, then sent, then handed back; a crash may fall between."""
-        try:
-            message = self.signer.sign(effect.draft, effect.proof)
-        except RefusedToSign:
-            return
-        except (PowerCut, DatabaseFull):
-            self.die()
-            return
-        if self._survives():
-            self._leave(message)
-            self.outside.broadcast(self, message)
-            self._own.append(message)
-
-    def _leave(self, message: ConsensusMessage) -> None:
+    def leave(self, message: ConsensusMessage) -> None:
+        """Tell the judge of a statement of these validators'."""
         if isinstance(message, SignedBlock | Attestation) and message.validator in self.keys:
             self.outside.said(self, message)
 

@@ -305,7 +305,9 @@ class BftEngine:
     # --- messages --------------------------------------------------------------------------------
 
     def _on_message(self, peer: bytes | None, message: ConsensusMessage) -> None:
-        if isinstance(message, Status):
+        if isinstance(message, Statement):
+            self._on_statement(peer, message)
+        elif isinstance(message, Status):
             if peer is not None:
                 self._on_status(peer, message)
         elif isinstance(message, Evidence):
@@ -315,7 +317,7 @@ class BftEngine:
         elif isinstance(message, Polka):
             if message.certificate.height == self.height and message.certificate.round <= self._round_max():
                 self.machine.on_polka(message)
-        elif isinstance(message, Statement | Proposal):
+        elif isinstance(message, Proposal):
             self._on_statement(peer, message)
 
     def _on_statement(self, peer: bytes | None, message: Statement | Proposal) -> None:

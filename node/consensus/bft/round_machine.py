@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 from node.consensus.bft.body import beacon_root, choose_evidence, operations
 from node.consensus.bft.candidates import Candidates
@@ -43,6 +44,8 @@ from node.consensus.proposal_fields import next_timestamp, prev_randao
 from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Block, Header
+
+_KINDS: Final = tuple(Kind)
 
 
 class Step(IntEnum):
@@ -476,7 +479,7 @@ class RoundMachine:
 
     def signed_in(self, round_number: int) -> list[Statement | Proposal]:
         """What I have signed in a round, in the order in which a round goes."""
-        return [self.signed[round_number, kind] for kind in Kind if (round_number, kind) in self.signed]
+        return [self.signed[round_number, kind] for kind in _KINDS if (round_number, kind) in self.signed]
 
     def status(self) -> Status:
         """Where I stand."""

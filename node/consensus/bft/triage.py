@@ -21,21 +21,27 @@ HEIGHTS_AHEAD_MAX: Final = 2
 DECIDED_AHEAD_MAX: Final = 16
 """Decided blocks answered to one STATUS, and kept while the one before them executes."""
 
+_DECIDED_ALREADY: Final = Triage(False, "height already decided")
+_TOO_FAR_AHEAD: Final = Triage(False, "height too far ahead")
+_HELD: Final = Triage(False, "already held")
+_COUNTED: Final = Triage(False, "vote already counted")
+
 
 def triage_message(
     message: ConsensusMessage, machine: RoundMachine, pool: EvidencePool, past: Mapping[int, VoteKeeper]
 ) -> Triage:
     """An opinion about a message or what it claims. ``past``: the votes of the last decided heights."""
-    if isinstance(message, Status):
-        return WANTED
-    if isinstance(message, Decided | Polka):
-        message = message.certificate
-    elif isinstance(message, Proposal):
-        message = message.statement
-    if isinstance(message, Certificate):
-        return _certificate(message, machine)
+    # the commonest first: every message of every peer comes by here
     if isinstance(message, Statement):
         return _statement(message, machine, past.get(message.height))
+    if isinstance(message, Status):
+        return WANTED
+    if isinstance(message, Proposal):
+        return _statement(message.statement, machine)
+    if isinstance(message, Certificate):
+        return _certificate(message, machine)
+    if isinstance(message, Decided | Polka):
+        return _certificate(message.certificate, machine)
     if isinstance(message, Evidence):
         return _evidence(message, machine, pool)
     return Triage(False, "unknown message", hostile=True)
@@ -52,14 +58,14 @@ def _statement(statement: Statement, machine: RoundMachine, past: VoteKeeper | N
     if ahead < 0:
         # too late to count, but not to convict: twins are often heard on one side only until it is over
         contradicts = past is not None and not is_proposal and past.contradicts(statement)
-        return WANTED if contradicts else Triage(False, "height already decided")
+        return WANTED if contradicts else _DECIDED_ALREADY
     if ahead > HEIGHTS_AHEAD_MAX:
-        return Triage(False, "height too far ahead")
+        return _TOO_FAR_AHEAD
     current = machine.round if ahead == 0 else 0
     if statement.round > current + ROUNDS_AHEAD_MAX:
         return Triage(False, "round too far ahead")
     if ahead == 0 and machine.knows(statement):
-        return Triage(False, "already held" if is_proposal else "vote already counted")
+        return _HELD if is_proposal else _COUNTED
     return WANTED
 
 
@@ -75,9 +81,9 @@ def _certificate(certificate: Certificate, machine: RoundMachine) -> Triage:
     decides = certificate.kind is Kind.PRECOMMIT
     ahead = certificate.height - machine.height
     if ahead < 0:
-        return Triage(False, "height already decided")
+        return _DECIDED_ALREADY
     if ahead > (DECIDED_AHEAD_MAX if decides else 0):
-        return Triage(False, "height too far ahead")
+        return _TOO_FAR_AHEAD
     if not decides and certificate.round <= machine.valid_round:
         return Triage(False, "polka is not news")
     if not certificate_has_quorum(certificate, machine.validators):
