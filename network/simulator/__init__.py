@@ -8,7 +8,6 @@
     world        machines on the above: start, crash, power cut, pause, partition; the trace and its hash
     simulation   N whole nodes in a world, every move of a head judged
     traffic      users who send transactions, and repeat what got lost
-    swarm        one seed: a cluster, its weather, its faults; then all heals
     scenario     a run as data, faults and all: what both levels take, what a failure file holds
     level1       the engines alone on a heap, hundreds of times faster than time
     level2       a scenario on whole nodes

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from network.faults.link_policy import LinkCondition
+from network.faults.link_policy import LinkCondition, Loss
 from network.invariants import Invariant, InvariantViolated
 from network.simulator.disk import SimulatedDisk
-from network.simulator.simulation import RequestRefused, Simulation
+from network.simulator.simulation import QUIET_LINKS, RequestRefused, Simulation
 from node.consensus.validators import ValidatorSet
 
 MS_PER_BLOCK = 1000
@@ -130,6 +130,22 @@ def test_wrong_clocks_and_lossy_links_slow_nobody_down_for_good() -> None:
         simulation.traffic(per_second=5)
         assert simulation.run_until_height(10)
         assert simulation.check_same_chains() >= 10
+
+
+@pytest.mark.parametrize("seed", [8, 11])  # these found a dial begun while the node was ending
+def test_nodes_stop_while_their_connections_break(seed: int) -> None:
+    links = LinkCondition(delay_ms=20, jitter_ms=200, loss=0.1, on_loss=Loss.RESET)
+    with Simulation(seed, links=links) as simulation:
+        simulation.start()
+        for turn in range(4):
+            simulation.run_for(500 + 37 * turn)
+            simulation.stop(*simulation.names[turn % 3 :])
+            simulation.run_for(300)
+            simulation.start()
+        simulation.world.policy.default = QUIET_LINKS
+        before = max(simulation.judge.finalized().values(), default=0)
+        assert simulation.run_until_height(before + 3, 20_000)
+        assert simulation.check_same_chains() > before
 
 
 def cut_power_at_each_height(simulation: Simulation, name: str, until_height: int) -> None:
