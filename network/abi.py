@@ -17,8 +17,8 @@ from network.failures import BadInput
 from node.crypto.hashes import keccak256
 
 _ARRAY: Final = re.compile(r"^(.*)\[([0-9]{0,9})\]$", re.DOTALL)
-_ITEMS_MAX: Final = 1_000_000
-"""Longest list taken from returned data: a hostile length must not be allocated."""
+WORDS_MAX: Final = 1_000_000
+"""Most that is taken from returned data: a hostile length must not be allocated."""
 
 
 class AbiError(BadInput):
@@ -169,9 +169,25 @@ def _encode_bytes(kind: AbiType, value: Any) -> bytes:
 # --- decoding -----------------------------------------------------------------------------------
 
 
-def decode(types: Sequence[str], data: bytes) -> list[Any]:
-    """Values of returned data; addresses as checksummed text. Raises AbiError where the data is short or wrong."""
-    return _decode_sequence([parse_type(text) for text in types], data, 0)
+def decode(types: Sequence[str], data: bytes, words_max: int = WORDS_MAX) -> list[Any]:
+    """Values of returned data; addresses as checksummed text. Raises AbiError where the data is short or wrong.
+
+    Offsets may point anywhere, so small data can claim the same bytes again and again, in lists of lists: what is
+    decoded is bounded by ``words_max`` words of 32 bytes in all.
+    """
+    return _decode_sequence([parse_type(text) for text in types], data, 0, _Budget(words_max))
+
+
+class _Budget:
+    """What may still be decoded, in words."""
+
+    def __init__(self, words: int) -> None:
+        self._left = words
+
+    def take(self, words: int) -> None:
+        self._left -= words
+        if self._left < 0:
+            raise AbiError("the data claims more values than are taken from it")
 
 
 def _word(data: bytes, at: int) -> int:
@@ -180,27 +196,29 @@ def _word(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 32], "big")
 
 
-def _decode_sequence(types: Sequence[AbiType], data: bytes, base: int) -> list[Any]:
+def _decode_sequence(types: Sequence[AbiType], data: bytes, base: int, budget: _Budget) -> list[Any]:
+    budget.take(len(types))
     values = []
     at = base
     for kind in types:
         position = base + _word(data, at) if kind.dynamic else at
-        values.append(_decode_one(kind, data, position))
+        values.append(_decode_one(kind, data, position, budget))
         at += kind.head_size
     return values
 
 
-def _decode_one(kind: AbiType, data: bytes, at: int) -> Any:
+def _decode_one(kind: AbiType, data: bytes, at: int, budget: _Budget) -> Any:
     if kind.kind == "tuple":
-        return tuple(_decode_sequence(kind.items, data, at))
+        return tuple(_decode_sequence(kind.items, data, at, budget))
     if kind.kind == "array":
         length, start = (kind.length, at) if kind.length is not None else (_word(data, at), at + 32)
         # each item takes at least a word, unless it is empty itself
-        if length > _ITEMS_MAX or (kind.items[0].head_size and start + length * kind.items[0].head_size > len(data)):
+        if length > WORDS_MAX or (kind.items[0].head_size and start + length * kind.items[0].head_size > len(data)):
             raise AbiError(f"a list of {length} values does not fit into {len(data)} bytes")
-        return _decode_sequence([kind.items[0]] * length, data, start)
+        return _decode_sequence([kind.items[0]] * length, data, start, budget)
     word = _word(data, at)
     if kind.kind in ("bytes", "string"):
+        budget.take(min(word, len(data)) // 32)
         content = data[at + 32 : at + 32 + word]
         if len(content) != word:
             raise AbiError(f"a byte string of {word} bytes does not fit into {len(data)} bytes")

@@ -12,6 +12,8 @@ dev = false                 # state cheats (anvil_setBalance, evm_snapshot, impe
 host = "127.0.0.1"          # where JSON-RPC and peers listen
 port = 8545                 # node i: port + i; 0: free ports
 p2p_port = 30303            # node i: p2p_port + i; 0: free ports
+page = true                 # whether the network has a page for browsers
+page_port = 8600            # of that page, on the loopback address; 0: a free port
 accounts = 10               # funded accounts of the mnemonic
 balance = "10000eth"        # of each
 mnemonic = "test … junk"
@@ -83,6 +85,8 @@ class Manifest:
     host: str = "127.0.0.1"
     port: int = 8545
     p2p_port: int = 30303
+    page: bool = True
+    page_port: int = 8600
     accounts: int = 10
     balance: int = 10_000 * ETHER
     mnemonic: str = field(default=DEFAULT_MNEMONIC, repr=False)
@@ -287,6 +291,8 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "host": _text,
     "port": _number(0, 65535),
     "p2p_port": _number(0, 65535),
+    "page": _flag,
+    "page_port": _number(0, 65535),
     "accounts": _number(0, ACCOUNTS_MAX),
     "balance": _balance,
     "mnemonic": _mnemonic,

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,13 +20,14 @@ from network import genesis
 from network.accounts import VALIDATOR_PATH, Account, checksum_address, derive_accounts, seed_of
 from network.cluster import links, ports, run_directory
 from network.cluster.process import write_json
-from network.cluster.run_directory import NetworkFile, NodeEntry, RunDirectory
+from network.cluster.run_directory import PAGE_HOST, NetworkFile, NodeEntry, RunDirectory
 from network.failures import BadInput, Busy, Failure
 from network.manifest import Manifest
 from node.p2p.identity import Identity
 from node.primitives.scalars import Address
 
 SEED_BYTES: Final = 32
+PAGE_PORTS_TRIED: Final = 100
 _SHIFT: Final = 100
 """Distance to the next block of ports that is tried when another evmesh network has the default ones."""
 
@@ -109,12 +110,41 @@ def choose_links(places: Mapping[str, Place]) -> links.Wiring | None:
     return links.choose(first.dial_host.strip("[]"), listening, taken)
 
 
+def choose_page(manifest: Manifest, taken: Collection[int] = ()) -> tuple[int | None, str]:
+    """A free port for the cluster page (None: none is wanted), and a note where it is not the usual one.
+
+    A port that was asked for is taken or refused (Busy). The usual one is given up to anybody: a network need not
+    stay away because a page could not be where it mostly is.
+    """
+    if not manifest.page:
+        return None, ""
+    wanted = manifest.page_port
+    if wanted == 0 or (manifest.port == 0 and "page_port" not in manifest.given):
+        return ports.pick_free(PAGE_HOST, 1, taken)[0], ""
+    if "page_port" in manifest.given:
+        ports.require_free(PAGE_HOST, [wanted], "--page-port")
+        return wanted, ""
+    return free_page_port(wanted, taken)
+
+
+def free_page_port(wanted: int, taken: Collection[int] = ()) -> tuple[int, str]:
+    """The wanted port or the next free one, and a note where it is another. Raises Busy."""
+    for port in range(wanted, min(wanted + PAGE_PORTS_TRIED, 65_536)):
+        if port not in taken and ports.is_free(PAGE_HOST, port):
+            if port == wanted:
+                return port, ""
+            holder = ports.holder_of(wanted)
+            return port, f"--page-port {wanted} is in use" + (f" by {holder}" if holder else "") + f", using {port}"
+    raise Busy(f"no free port for the page from {wanted} on", "name one with --page-port, or leave it out: --no-page")
+
+
 def provision(
     manifest: Manifest,
     run: RunDirectory,
     places: Mapping[str, Place],
     seed: bytes | None = None,
     wiring: links.Wiring | None = None,
+    page_port: int | None = None,
 ) -> NetworkFile:
     """Write everything that the nodes need into an empty run directory. Raises BadInput for a bad genesis file.
 
@@ -177,6 +207,7 @@ def provision(
         host=manifest.host,
         nodes=tuple(entries),
         dev=manifest.dev,
+        page_port=page_port,
     )
     run.write_network(network)
     return network
@@ -201,9 +232,13 @@ def begin(
     run = run_directory.create(name, home)
     try:
         places, note = choose_places(manifest)
-        if note:
-            report(f"note: {note}")
-        provision(manifest, run, places, seed, choose_links(places))
+        wiring = choose_links(places)
+        taken = [*wiring.ports.values()] if wiring is not None else []
+        taken += [port for place in places.values() for port in (place.http_port, place.p2p_port)]
+        page_port, page_note = choose_page(manifest, taken)
+        for one in filter(None, (note, page_note)):
+            report(f"note: {one}")
+        provision(manifest, run, places, seed, wiring, page_port)
     except BaseException:
         run.remove()
         raise

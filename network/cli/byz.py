@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import time
-from typing import Final
 
 import click
 
-from network.cli import fault_words
 from network.cli.group import json_option, network_option
 from network.cli.output import Output
-from network.cluster import byzantine, fault_hands, run_directory
+from network.cluster import fault_words, lies, run_directory
 from network.cluster.fault_board import read_board
 from network.cluster.fault_hands import LIES
 from network.cluster.reports import listed, take_reports
 from network.cluster.run_directory import RunDirectory
-from network.failures import BadInput, Failure
-
-SHORT: Final = {
-    "equivocate": "equivocating-proposer",
-    "double-vote": "double-vote",
-    "surround-vote": "surround-vote",
-    "wrong-root": "wrong-state-root",
-    "invalid-tx": "invalid-transaction",
-    "withhold": "withheld-block",
-    "silent": "silent-voter",
-    "stale-replay": "stale-replay",
-    "amnesia": "amnesia",
-    "twins": "twins",
-}
-HONEST: Final = "honest"
-CONVICTING: Final = ("equivocating-proposer", "double-vote", "surround-vote", "twins")
-"""What leaves two signed statements that contradict each other."""
+from network.failures import BadInput
 
 
 @click.command(
@@ -59,36 +40,20 @@ def byz(
     """Put a lying program in the place of a node. Its database and its key stay; others may convict it."""
     out = Output(as_json)
     run = run_directory.find(network_name)
-    entry = run.node(node)
-    name = SHORT.get(kind, kind)
-    if name != HONEST and name not in LIES:
-        near = difflib.get_close_matches(kind, [*SHORT, HONEST, *LIES], n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(SHORT)}, {HONEST}"
-        raise BadInput(f"there is no lie called {kind!r}", hint)
-    if entry.validator is None:
-        raise BadInput(f"{node} is no validator: it signs nothing that could be a lie", "choose another node")
-    if name == "surround-vote" and run.network().engine != "pos":
-        raise BadInput("votes surround each other only with engine pos", "start one with: evmesh up --consensus pos")
-    if run.network().engine == "instant":
-        raise BadInput("a node alone has nobody to lie to", "start more: evmesh up --nodes 4")
+    name = lies.named(run, node, kind)
     if peers is not None and name != "twins":
         raise BadInput("--peers goes with twins only", f"for example: evmesh byz {node} twins --peers n0")
     dialled = [one for one in fault_words.node_list(run, peers) if one != node] if peers else []
     weights = fault_words.weights_of(run)
-    if name != HONEST and weights and not weights.get(node):
-        raise Failure(f"{node} has no vote any more (it was convicted), so nobody heeds it", "choose another node")
+    lies.check_heeded(node, name, weights)
     known = _evidence(run, node)
     began = time.monotonic()
-    if name == HONEST:
-        fault_hands.end_lies(run, node)
-    else:
-        parameters = {} if name in byzantine.BY_PROCESS else {"share": share}
-        fault_hands.begin_lie(run, fault_words.action(name, (node,), **parameters), dialled)
+    lies.tell(run, node, name, share, dialled)
     lying = [one for one in run.node_names() if any(read_board(run.path).on_node(one, lie) for lie in LIES)]
     danger = _danger(weights, lying)
-    seen = _wait_evidence(run, node, known, began + wait) if name in CONVICTING else []
-    words = f"{node} is honest again" if name == HONEST else f"{node} lies: {name}"
-    if name in CONVICTING:
+    seen = _wait_evidence(run, node, known, began + wait) if name in lies.CONVICTING else []
+    words = f"{node} is honest again" if name == lies.HONEST else f"{node} lies: {name}"
+    if name in lies.CONVICTING:
         words += f"; evidence seen by {listed(seen)}" if seen else f"; no evidence yet after {wait:g} s"
     out.line(words)
     if danger:

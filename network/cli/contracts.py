@@ -74,7 +74,7 @@ def deploy(
     sent = carry_out(run, network, client_of(run, network, node_name), account, order, wait, timeout)
     assert sent.inclusion is not None, "deploy always waits for the receipt"
     address = checksum_address(bytes.fromhex(sent.inclusion.receipt["contractAddress"][2:]))
-    run.add_contract(label, address, contract.abi)
+    run.add_contract(label, address, contract.abi, contract.layout)
     out.line(f"{label} at {address}  (#{sent.inclusion.block_number}, gas {sent.inclusion.gas_used})")
     out.document({"name": label, "address": address, "gas_used": sent.inclusion.gas_used, **sent.document()})
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import click
 
-from network.cli.fault_words import action, braced, node_list, quorum_words, require_links
 from network.cli.group import json_option, network_option
 from network.cli.output import Output
 from network.cli.quantities import bytes_per_second, duration_ms, share
 from network.cluster import fault_hands, run_directory
-from network.cluster.fault_board import ActiveFault, Board, change_board, read_board
-from network.cluster.fault_hands import CUTS, carry_out
+from network.cluster.fault_board import ActiveFault, read_board
+from network.cluster.fault_words import action, braced, check_sides, node_list, quorum_words, require_links
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput
 from network.faults.kinds import Group
-from network.faults.link_faults import Link, cut_links, partitions, spoiled_links
+from network.faults.link_faults import Link, cut_links, partitions
 from network.faults.vocabulary import FaultAction
 
 
@@ -74,18 +73,7 @@ def _sides(run: RunDirectory, words: Sequence[str], bridges: Sequence[str]) -> l
         sides.append([name for name in run.node_names() if name not in sides[0] and name not in bridges])
         if not sides[1]:
             raise BadInput("all nodes are in one group", "name those of one side, for example: evmesh partition n3")
-    named = [name for side in sides for name in side] + list(bridges)
-    twice = [name for name in dict.fromkeys(named) if named.count(name) > 1]
-    if twice:
-        raise BadInput(
-            f"{', '.join(twice)} is in two groups", f"a node that hears both sides is a bridge: --bridge {twice[0]}"
-        )
-    missing = [name for name in run.node_names() if name not in named]
-    if missing:
-        raise BadInput(
-            f"{', '.join(missing)} is in no group",
-            f"put every node into a group, or let it hear both sides: --bridge {','.join(missing)}",
-        )
+    check_sides(run, sides, bridges)
     return sides
 
 
@@ -156,16 +144,7 @@ def link(
     if clear and (actions or reset):
         raise BadInput("--clear goes alone", "first --clear, then set what you want")
     if clear or actions or reset:
-
-        def change(board: Board) -> Board:
-            kinds = [one.kind for one in actions]
-            board = board.without(lambda fault: _within(fault, between, names) and (clear or fault.kind in kinds))
-            for one in actions:
-                board = board.with_fault(one)
-            return board.with_reset(between) if reset else board
-
-        _, board = change_board(run.path, change)
-        carry_out(run, board)
+        board = fault_hands.spoil(run, between, actions, clear, reset)
     else:
         board = read_board(run.path)
     shown = [fault for fault in board.of_group(Group.LINK) if _touching(fault, between, names)]
@@ -201,15 +180,6 @@ def _actions(
     return made
 
 
-def _links_of(fault: ActiveFault, names: Sequence[str]) -> list[Link]:
-    return [] if fault.group is not Group.LINK or fault.kind in CUTS else spoiled_links(fault.action, names)
-
-
-def _within(fault: ActiveFault, between: Sequence[Link], names: Sequence[str]) -> bool:
-    touched = _links_of(fault, names)
-    return bool(touched) and all(one in between for one in touched)
-
-
 def _touching(fault: ActiveFault, between: Sequence[Link], names: Sequence[str]) -> bool:
-    touched = _links_of(fault, names) or cut_links(fault.action, names)
+    touched = fault_hands.spoiled_by(fault, names) or cut_links(fault.action, names)
     return any(one in between for one in touched)

@@ -24,7 +24,8 @@ from node.primitives.scalars import ETHER
 
 def carry_out(server: WarmServer, values: Mapping[str, object], once: bool, out: Output) -> None:
     """The whole of it. Raises Disagreement where nodes differ, Failure where a step fails."""
-    run = begin(Manifest().with_values(values, "command line").checked(), report=out.progress)
+    wanted = Manifest().with_values({**values, "page": not once}, "command line")
+    run = begin(wanted.checked(), report=out.progress)
     run_directory.mark_latest(run)
     network = run.network()
     supervisor = Supervisor(run, out.progress)
@@ -37,6 +38,7 @@ def carry_out(server: WarmServer, values: Mapping[str, object], once: bool, out:
             job = MainJob(clients_of(network), funded_accounts(network), network.chain_id, out.progress)
             verdict = job.run()
             keep = not once
+            supervisor.open_page()
             _show(out, network, verdict, once)
         except (KeyboardInterrupt, Terminated):
             out.progress("interrupted; stopping the network")
@@ -85,6 +87,8 @@ def _show(out: Output, network: NetworkFile, verdict: Verdict, once: bool) -> No
         for node in network.nodes:
             out.line(f"  {node.name}  {node.url}")
         out.line(f"  look   evmesh status --network {network.name}")
+        if network.page_url is not None:
+            out.line(f"         {network.page_url} in a browser")
         out.line(f"  stop   evmesh down {network.name}")
     out.document(
         {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from network.cli.fault_words import action
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.cli.quantities import byte_count, drift_ppm, duration_ms
 from network.cluster import fault_hands, run_directory
+from network.cluster.fault_words import action
 from network.failures import BadInput
 
 

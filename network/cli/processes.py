@@ -7,11 +7,10 @@ import time
 
 import click
 
-from network.cli import fault_words
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.client import NodeClient
-from network.cluster import fault_hands, run_directory
+from network.cluster import fault_hands, fault_words, run_directory
 from network.cluster.readiness import wait_height
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput

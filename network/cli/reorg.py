@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from network.cli.fault_words import require_links
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.cluster import run_directory
+from network.cluster.fault_words import require_links
 from network.cluster.reorg import bring_about, check_depth, sides_of
 from network.cluster.reports import listed, take_reports
 

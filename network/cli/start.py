@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,14 +16,14 @@ from network.cli.banner import banner
 from network.cli.group import VERSION
 from network.cli.output import Output, with_tilde
 from network.cli.status_table import status_rows
-from network.cluster import links, ports, process, run_directory
+from network.cluster import companion, links, ports, process, run_directory
 from network.cluster.observer import observe
 from network.cluster.run_directory import NetworkFile, NodeEntry, RunDirectory
 from network.cluster.supervisor import Supervisor
 from network.cluster.warm_server import WarmServer
 from network.failures import EXIT_INTERRUPTED, BadInput, Busy, Disagreement
 from network.manifest import Manifest, load_manifest
-from network.provision import begin, funded_accounts, genesis_balances
+from network.provision import begin, choose_page, free_page_port, funded_accounts, genesis_balances
 from node.primitives.hexadecimal import to_data
 
 
@@ -55,7 +56,7 @@ def up(
     out: Output,
 ) -> None:
     """Start or continue a network; stay until Ctrl-C unless detached. Raises Failure."""
-    run = _resume(given, clean) if resume else begin(_manifest(manifest_file, given), clean, out.progress)
+    run = _resume(given, clean, out) if resume else begin(_manifest(manifest_file, given), clean, out.progress)
     network = run.network()
     run_directory.mark_latest(run)
     supervisor = Supervisor(run, out.progress)
@@ -80,6 +81,7 @@ def _start_and_watch(
     accounts = funded_accounts(network)
     out.line(banner(network, accounts, genesis_balances(run)))
     supervisor.start(server)
+    supervisor.open_page()
     connected = supervisor.wait_connected()
     supervisor.judge()
     elapsed = process.seconds_since_start()
@@ -91,6 +93,11 @@ def _start_and_watch(
     first = network.nodes[0]
     out.line()
     out.line(f"Listening on {first.http_host}:{first.http_port}")
+    if network.page_port is not None:
+        if companion.wait_page(run, network.page_port):
+            out.line(f"Cluster page {network.page_url}")
+        else:
+            out.progress(f"warning: the cluster page did not start; its log: {companion.page_log(run)}")
     end = f"stop with: evmesh down {run.name}" if detach else "Ctrl-C to stop"
     out.line(f"ready in {elapsed:.1f} s — {end}")
     out.document(
@@ -101,6 +108,7 @@ def _start_and_watch(
             "consensus": network.engine,
             "block_time_ms": network.block_time_ms,
             "ready_seconds": round(elapsed, 3),
+            "page": network.page_url,
             "nodes": [_node_json(node, run) for node in network.nodes],
             "mnemonic": network.mnemonic,
             "accounts": [
@@ -150,11 +158,12 @@ def _manifest(manifest_file: Path | None, given: dict[str, Any]) -> Manifest:
     return manifest.with_values(given, "command line").checked()
 
 
-def _resume(given: dict[str, Any], clean: bool) -> RunDirectory:
-    """A stopped network: as it was, on the ports it had."""
+def _resume(given: dict[str, Any], clean: bool, out: Output) -> RunDirectory:
+    """A stopped network: as it was, on the ports it had. Only its page may move."""
     if clean:
         raise BadInput("--resume and --clean exclude each other", "leave one away")
     run = run_directory.find(given.pop("name", None), must_run=False)
+    page: dict[str, Any] = {key: given.pop(key) for key in ("page", "page_port") if key in given}
     if given:
         flags = ", ".join("--" + key.replace("_", "-") for key in given)
         raise BadInput(f"a resumed network keeps its settings; {flags} cannot change them", "leave them away")
@@ -169,7 +178,21 @@ def _resume(given: dict[str, Any], clean: bool) -> RunDirectory:
     if wiring is not None:
         for port in wiring.ports.values():
             _require_own_port(wiring.host, port)
+    if page or network.page_port is not None:
+        _place_page(run, network, page, out)
     return run
+
+
+def _place_page(run: RunDirectory, network: NetworkFile, wanted: dict[str, Any], out: Output) -> None:
+    """Where a resumed network's page is from now on: where it was, or as the flags say."""
+    if wanted or network.page_port is None:
+        port, note = choose_page(Manifest().with_values(wanted, "command line"))
+    else:
+        port, note = free_page_port(network.page_port)
+    if note:
+        out.progress(f"note: {note}")
+    if port != network.page_port:
+        run.write_network(replace(network, page_port=port))
 
 
 def _require_own_port(host: str, port: int) -> None:

@@ -29,6 +29,8 @@ Examples:
 @click.option("--name", envvar="EVMESH_NAME", help="Name of the network (default: two words by chance).")
 @click.option("--port", type=int, envvar="EVMESH_PORT", help="JSON-RPC of node i: port + i (default 8545; 0: free).")
 @click.option("--p2p-port", type=int, envvar="EVMESH_P2P_PORT", help="Peers of node i: port + i (default 30303).")
+@click.option("--page-port", type=int, envvar="EVMESH_PAGE_PORT", help="The cluster page (default 8600; 0: free).")
+@click.option("--no-page", is_flag=True, envvar="EVMESH_NO_PAGE", help="No page for browsers.")
 @click.option("--chain-id", type=int, envvar="EVMESH_CHAIN_ID", help="Chain id (default 31337).")
 @click.option("--accounts", type=int, envvar="EVMESH_ACCOUNTS", help="How many funded accounts (default 10).")
 @click.option("--balance", envvar="EVMESH_BALANCE", help="Ether of each account (default 10000).")
@@ -48,7 +50,9 @@ Examples:
 @click.option("--clean", is_flag=True, help="Delete a stopped network of the same name first.")
 @click.option("--resume", is_flag=True, help="Continue a stopped network (--name, else the latest).")
 @json_option
-def up(manifest_file: Path | None, detach: bool, clean: bool, resume: bool, as_json: bool, **flags: Any) -> None:
+def up(
+    manifest_file: Path | None, detach: bool, no_page: bool, clean: bool, resume: bool, as_json: bool, **flags: Any
+) -> None:
     """Start a network of nodes on this machine.
 
     Each node is a process of its own with its own EVM, database and peers. Under pos blocks are final after
@@ -66,6 +70,8 @@ def up(manifest_file: Path | None, detach: bool, clean: bool, resume: bool, as_j
             for key, value in flags.items()
             if value is not None and value is not False and value != ()
         }
+        if no_page:
+            given["page"] = False
         start(server, manifest_file, given, detach, clean, resume, Output(as_json))
     finally:
         server.close()

@@ -2,6 +2,7 @@
 
     links    carries the connections between the nodes (link_process.py)
     judge    compares what the nodes say (judge_process.py)
+    page     shows the network in a browser (network/page)
 
 Each has a folder of its name in the run directory with ``process.json`` and ``log``.
 """
@@ -15,22 +16,25 @@ import time
 from pathlib import Path
 from typing import Final
 
-from network.cluster import process
+from network.cluster import ports, process
 from network.cluster.fault_board import Board
 from network.cluster.process import ProcessRecord, send_signal
-from network.cluster.run_directory import RunDirectory
+from network.cluster.run_directory import PAGE_HOST, RunDirectory
 from network.cluster.warm_server import WarmServer
 from network.failures import Disagreement, Failure, TimedOut
 
 COMPANION_LINKS: Final = "links"
 COMPANION_JUDGE: Final = "judge"
-COMPANIONS: Final = (COMPANION_JUDGE, COMPANION_LINKS)
+COMPANION_PAGE: Final = "page"
+COMPANIONS: Final = (COMPANION_PAGE, COMPANION_JUDGE, COMPANION_LINKS)
 """In the order in which they are stopped."""
 _MODULES: Final = {
     COMPANION_LINKS: "network.cluster.link_process",
     COMPANION_JUDGE: "network.cluster.judge_process",
+    COMPANION_PAGE: "network.page.process",
 }
 APPLY_SECONDS: Final = 10.0
+PAGE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.005
 
 
@@ -90,11 +94,26 @@ def start(run: RunDirectory, name: str, server: WarmServer | None = None) -> Pro
     else:
         pid = process.spawn([sys.executable, "-m", _MODULES[name], str(run.path)], output, log)
     try:
-        record = process.record_of(pid, 0, 0)
+        record = process.record_of(pid, (run.network().page_port or 0) if name == COMPANION_PAGE else 0, 0)
     except Failure:
         raise _gone(run, name) from None
     record.write(folder / "process.json")
     return record
+
+
+def page_log(run: RunDirectory) -> Path:
+    """Where the page says what went wrong."""
+    return folder_of(run, COMPANION_PAGE) / "log"
+
+
+def wait_page(run: RunDirectory, port: int) -> bool:
+    """Wait until the page is served at a port of this machine; False where its process ends, or for too long."""
+    deadline = time.monotonic() + PAGE_SECONDS
+    while record_of(run, COMPANION_PAGE) is not None and time.monotonic() < deadline:
+        if not ports.is_free(PAGE_HOST, port):
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
 
 
 def stop_all(run: RunDirectory, grace_seconds: float = 2.0) -> None:

@@ -19,6 +19,7 @@ from network.cluster.run_directory import RunDirectory
 from network.cluster.supervisor import restart_node
 from network.failures import Failure
 from network.faults.kinds import KINDS, Group
+from network.faults.link_faults import Link, spoiled_links
 from network.faults.steered_clock import CLOCK_FILE, Steering, read_steering, steer
 from network.faults.vocabulary import FaultAction
 
@@ -108,6 +109,37 @@ def heal(run: RunDirectory, everything: bool = False) -> tuple[list[str], list[s
                 steer(run.node_dir(node) / CLOCK_FILE, 0, 0)
     healed = list(dict.fromkeys(str(fault) for fault in before.faults if ends(fault)))
     return healed, list(dict.fromkeys(str(fault) for fault in board.lasting))
+
+
+def spoil(
+    run: RunDirectory, between: Sequence[Link], faults: Sequence[FaultAction], clear: bool = False, reset: bool = False
+) -> Board:
+    """Put faults on links, in the place of what those links had of the same kinds (``clear``: of any kind).
+
+    ``between``: the links (from, to) that are meant; ``reset`` breaks their connections once. A cut stays. The board
+    as it is then. Raises Failure.
+    """
+    names = run.node_names()
+    kinds = [one.kind for one in faults]
+
+    def replaced(fault: ActiveFault) -> bool:
+        touched = spoiled_by(fault, names)
+        return bool(touched) and all(one in between for one in touched) and (clear or fault.kind in kinds)
+
+    def change(board: Board) -> Board:
+        board = board.without(replaced)
+        for one in faults:
+            board = board.with_fault(one)
+        return board.with_reset(between) if reset else board
+
+    _, board = change_board(run.path, change)
+    carry_out(run, board)
+    return board
+
+
+def spoiled_by(fault: ActiveFault, names: Sequence[str]) -> list[Link]:
+    """Links that a fault delays, loses or slows; none for a cut."""
+    return [] if fault.group is not Group.LINK or fault.kind in CUTS else spoiled_links(fault.action, names)
 
 
 # ---- processes

@@ -35,7 +35,7 @@ from network.cluster.warm_server import DEFAULT_ENTRY
 
 RunNode = Callable[[Path], int]
 
-PRELOADED = ("network.cluster.link_process", "network.cluster.judge_process")
+PRELOADED = ("network.cluster.link_process", "network.cluster.judge_process", "network.page.process")
 """Programs that are started with every network, beside its nodes."""
 
 

@@ -26,6 +26,8 @@ class NodeReport:
     """``evmesh_status``"""
     consensus: Mapping[str, Any] = field(default_factory=dict)
     """``evmesh_consensus``"""
+    answer_ms: float = 0.0
+    """How long it took to say so."""
 
     @property
     def answers(self) -> bool:
@@ -96,8 +98,8 @@ class Reports:
         return None
 
 
-def take_reports(run: RunDirectory, timeout_seconds: float = 3.0) -> Reports:
-    """Ask every node that runs, at the same time."""
+def take_reports(run: RunDirectory, timeout_seconds: float = 3.0, kept: Sequence[NodeClient] | None = None) -> Reports:
+    """Ask every node that runs, at the same time. ``kept``: clients of all nodes, which the caller closes."""
     network = run.network()
     records = run.running()
     board = read_board(run.path)
@@ -106,16 +108,17 @@ def take_reports(run: RunDirectory, timeout_seconds: float = 3.0) -> Reports:
         node.name: "stopped" if node.name not in records else "paused" if node.name in paused else "running"
         for node in network.nodes
     }
-    clients = [client for client in clients_of(network, timeout_seconds) if states[client.name] == "running"]
+    everyone = clients_of(network, timeout_seconds) if kept is None else kept
+    clients = [client for client in everyone if states[client.name] == "running"]
     answers = dict(zip((client.name for client in clients), ask_all(clients, _ask), strict=True))
-    for client in clients:
+    for client in clients if kept is None else ():
         client.close()
     reports, names = [], {(node.validator or "").lower(): node.name for node in network.nodes}
     for node in network.nodes:
         answer = answers.get(node.name)
         if isinstance(answer, tuple):
-            status, consensus = answer
-            reports.append(NodeReport(node.name, "running", status, consensus))
+            status, consensus, answer_ms = answer
+            reports.append(NodeReport(node.name, "running", status, consensus, answer_ms))
             names |= {str(key).lower(): node.name for key in consensus.get("keys") or ()}
         else:
             state = states[node.name]
@@ -123,9 +126,10 @@ def take_reports(run: RunDirectory, timeout_seconds: float = 3.0) -> Reports:
     return Reports(network.engine, network.block_time_ms, reports, board, names, time.time_ns() // 1_000_000)
 
 
-def _ask(client: NodeClient) -> tuple[dict[str, Any], dict[str, Any]]:
+def _ask(client: NodeClient) -> tuple[dict[str, Any], dict[str, Any], float]:
+    began = time.monotonic_ns()
     status, consensus = client.batch([("evmesh_status", []), ("evmesh_consensus", [])])
-    return status, consensus
+    return status, consensus, (time.monotonic_ns() - began) / 1_000_000
 
 
 def listed(names: Iterable[str]) -> str:

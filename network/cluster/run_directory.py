@@ -8,7 +8,7 @@
     contracts.json          what ``evmesh deploy`` has deployed
     links.json              the port of every link between two nodes
     faults.json             the faults that are on
-    links/ judge/           the processes that carry the links and watch the promises: process.json, log
+    links/ judge/ page/     the processes that carry the links, watch the promises, show the page: process.json, log
     violation.json          the promise that was broken, where one was
     n0/node.toml            a node's configuration
     n0/node.key             its network identity (mode 0600)
@@ -36,6 +36,8 @@ from network.failures import BadInput, Busy, Failure
 from network.faults.kinds import BUG_FILE
 
 FORMAT: Final = 1
+PAGE_HOST: Final = "127.0.0.1"
+"""The cluster page can put faults on nodes, so it is for this machine alone, wherever the nodes listen."""
 
 _ADJECTIVES: Final = (
     "able amber bold brave bright brisk calm clever cosy daring eager fair fleet fond frank gentle glad golden "
@@ -96,7 +98,14 @@ class NetworkFile:
     nodes: tuple[NodeEntry, ...]
     dev: bool = False
     """For development: its state may be written by orders, and return to what it was."""
+    page_port: int | None = None
+    """Where the cluster page is (loopback); None: the network has none."""
     format: int = FORMAT
+
+    @property
+    def page_url(self) -> str | None:
+        """Where a browser finds the cluster page."""
+        return None if self.page_port is None else f"http://{PAGE_HOST}:{self.page_port}"
 
 
 class RunDirectory:
@@ -195,7 +204,7 @@ class RunDirectory:
         raise BadInput(f"network {self.name} has no node {name!r}", f"its nodes are {', '.join(n.name for n in nodes)}")
 
     def contracts(self) -> dict[str, dict[str, Any]]:
-        """Deployed contracts: name -> {address, abi}."""
+        """Deployed contracts: name -> {address, abi}, and storageLayout where it is known."""
         try:
             content = json.loads(self.contracts_file.read_text("utf-8"))
         except FileNotFoundError:
@@ -204,9 +213,12 @@ class RunDirectory:
             raise Failure(f"{self.contracts_file} cannot be read: {error}") from None
         return content if isinstance(content, dict) else {}
 
-    def add_contract(self, name: str, address: str, abi: list[dict[str, Any]]) -> None:
-        """Remember a deployed contract; a newer one of the same name replaces it."""
-        write_json(self.contracts_file, self.contracts() | {name: {"address": address, "abi": abi}})
+    def add_contract(
+        self, name: str, address: str, abi: list[dict[str, Any]], layout: dict[str, Any] | None = None
+    ) -> None:
+        """Remember a deployed contract; a newer one of the same name replaces it. ``layout``: solc's storageLayout."""
+        entry = {"address": address, "abi": abi, **({"storageLayout": layout} if layout is not None else {})}
+        write_json(self.contracts_file, self.contracts() | {name: entry})
 
     def remove(self) -> None:
         """Delete everything. Raises Busy while a node runs."""

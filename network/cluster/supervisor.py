@@ -111,6 +111,11 @@ class Supervisor:
         companion.start(self.run, companion.COMPANION_JUDGE, self._server)
         self._judging = True
 
+    def open_page(self) -> None:
+        """Have the network's page served, where it has one; it is there a moment later."""
+        if self.run.network().page_port is not None:
+            companion.start(self.run, companion.COMPANION_PAGE, self._server)
+
     def detach(self) -> None:
         """Leave the nodes running without us."""
         if self._server is not None:

@@ -27,8 +27,14 @@ from network.manifest import Manifest
 from network.provision import SEED_BYTES, begin, funded_accounts
 
 START_TRIES: Final = 3
-DEFAULTS: Final[Mapping[str, Any]] = {"consensus": "bft", "block_time": 0.25, "port": 0, "p2p_port": 0}
-"""Blocks that are final at once, four a second, and ports that nobody else has."""
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "consensus": "bft",
+    "block_time": 0.25,
+    "port": 0,
+    "p2p_port": 0,
+    "page": False,
+}
+"""Blocks that are final at once, four a second, ports that nobody else has, and no page: nobody looks."""
 LOG_LINES: Final = 15
 
 
@@ -143,6 +149,7 @@ def start_processes(
         supervisor = Supervisor(run, shared_server=server)
         try:
             supervisor.start()
+            supervisor.open_page()
             supervisor.wait_connected()
             supervisor.judge()
             return ProcessNet(run, supervisor, keep)

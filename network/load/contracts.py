@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -75,13 +75,17 @@ class Artifact:
     name: str
     abi: list[dict[str, Any]] = field(repr=False)
     bytecode: bytes = field(repr=False)
+    runtime_code: bytes = field(default=b"", repr=False)
+    """What stands at the address afterwards, where nothing in it is filled in while it is deployed."""
+    layout: dict[str, Any] | None = field(default=None, repr=False)
+    """solc's ``storageLayout``: which variable is in which slot."""
 
     @property
     def constructor_types(self) -> tuple[str, ...]:
         """ABI types of the constructor's arguments."""
         for entry in self.abi:
             if entry.get("type") == "constructor":
-                return tuple(_canonical_type(item) for item in entry.get("inputs", []))
+                return tuple(canonical_type(item) for item in entry.get("inputs", []))
         return ()
 
     def creation_data(self, values: Sequence[Any] = ()) -> bytes:
@@ -114,8 +118,8 @@ def functions_of(entries: Sequence[dict[str, Any]]) -> list[Function]:
     return [
         Function(
             name=str(entry["name"]),
-            inputs=tuple(_canonical_type(item) for item in entry.get("inputs", [])),
-            outputs=tuple(_canonical_type(item) for item in entry.get("outputs", [])),
+            inputs=tuple(canonical_type(item) for item in entry.get("inputs", [])),
+            outputs=tuple(canonical_type(item) for item in entry.get("outputs", [])),
             reads_only=entry.get("stateMutability") in ("view", "pure"),
             input_names=tuple(str(item.get("name", "")) for item in entry.get("inputs", [])),
         )
@@ -163,11 +167,12 @@ def _full_name(kind: str) -> str:
     return re.sub(r"\b(u?int)\b", r"\g<1>256", kind)
 
 
-def _canonical_type(item: dict[str, Any]) -> str:
+def canonical_type(item: Mapping[str, Any]) -> str:
+    """The type of an ABI entry's item as signatures write it: ``(uint256,address)[]``. Raises KeyError."""
     kind = str(item["type"])
     if not kind.startswith("tuple"):
         return kind
-    parts = ",".join(_canonical_type(part) for part in item.get("components", []))
+    parts = ",".join(canonical_type(part) for part in item.get("components", []))
     return f"({parts}){kind.removeprefix('tuple')}"
 
 
@@ -185,7 +190,7 @@ def explain_revert(data: bytes, entries: Sequence[dict[str, Any]] = ()) -> str:
         for entry in entries:
             if entry.get("type") != "error":
                 continue
-            types = [_canonical_type(item) for item in entry.get("inputs", [])]
+            types = [canonical_type(item) for item in entry.get("inputs", [])]
             if abi.selector(f"{entry['name']}({','.join(types)})") == head:
                 values = abi.decode(types, tail)
                 names = [str(item.get("name", "")) for item in entry.get("inputs", [])]
@@ -273,7 +278,28 @@ def parse_artifact(content: Any, name: str) -> Artifact:
         raise BadInput(
             f'{name}: not a contract artifact (no "abi")', "compile with Foundry, Hardhat or solc --combined-json"
         )
-    code = content.get("bytecode", content.get("evm", {}).get("bytecode", ""))
+    told = content.get("evm")
+    compiled: dict[str, Any] = told if isinstance(told, dict) else {}
+    bytecode = _code_of(name, content.get("bytecode", compiled.get("bytecode", "")))
+    try:
+        runtime_code = _code_of(name, content.get("deployedBytecode", compiled.get("deployedBytecode", "")))
+    except BadInput:
+        runtime_code = b""  # only there to know the contract by; what is deployed does not depend on it
+    layout = content.get("storageLayout")
+    entries = content["abi"]
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise BadInput(f"{name}: its abi is not a list of objects")
+    return Artifact(
+        str(content.get("contractName") or name),
+        entries,
+        bytecode,
+        runtime_code,
+        layout if isinstance(layout, dict) else None,
+    )
+
+
+def _code_of(name: str, code: Any) -> bytes:
+    """Hex, or ``{"object": hex}``, as bytes. Raises BadInput."""
     if isinstance(code, dict):
         code = code.get("object", "")
     if not isinstance(code, str):
@@ -281,10 +307,6 @@ def parse_artifact(content: Any, name: str) -> Artifact:
     if "__" in code:
         raise BadInput(f"{name}: its bytecode has unlinked libraries", "link it with your compiler first")
     try:
-        bytecode = bytes.fromhex(code.removeprefix("0x"))
+        return bytes.fromhex(code.removeprefix("0x"))
     except ValueError:
         raise BadInput(f"{name}: its bytecode is not hex") from None
-    entries = content["abi"]
-    if not all(isinstance(entry, dict) for entry in entries):
-        raise BadInput(f"{name}: its abi is not a list of objects")
-    return Artifact(str(content.get("contractName") or name), entries, bytecode)

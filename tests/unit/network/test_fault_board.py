@@ -2,9 +2,9 @@
 
 import pytest
 
-from network.cli.fault_words import braced, node_list
 from network.cli.quantities import byte_count, bytes_per_second, drift_ppm, duration_ms, share
 from network.cluster.fault_board import ActiveFault, Board, change_board, read_board
+from network.cluster.fault_words import braced, node_list
 from network.failures import BadInput, Failure
 from network.faults.kinds import Group
 from network.faults.vocabulary import FaultAction

@@ -1,4 +1,4 @@
-"""What commands that put faults on share: names to nodes, actions, and who still has a quorum."""
+"""What commands and the page share where they put faults on: names to nodes, actions, and who still has a quorum."""
 
 from __future__ import annotations
 
@@ -20,6 +20,22 @@ def node_list(run: RunDirectory, text: str) -> tuple[str, ...]:
     if not names:
         raise BadInput(f"{text!r} names no node", f"the nodes are {', '.join(run.node_names())}")
     return tuple(dict.fromkeys(run.node(name).name for name in names))
+
+
+def check_sides(run: RunDirectory, sides: Sequence[Sequence[str]], bridges: Sequence[str] = ()) -> None:
+    """Whether every node is in one group, or hears both sides as a bridge. Raises BadInput."""
+    named = [name for side in sides for name in side] + list(bridges)
+    twice = [name for name in dict.fromkeys(named) if named.count(name) > 1]
+    if twice:
+        raise BadInput(
+            f"{', '.join(twice)} is in two groups", f"a node that hears both sides is a bridge: --bridge {twice[0]}"
+        )
+    missing = [name for name in run.node_names() if name not in named]
+    if missing:
+        raise BadInput(
+            f"{', '.join(missing)} is in no group",
+            f"put every node into a group, or let it hear both sides: --bridge {','.join(missing)}",
+        )
 
 
 def action(kind: str, targets: Iterable[str] = (), **parameters: Value) -> FaultAction:

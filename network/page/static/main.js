@@ -1,0 +1,86 @@
+// The page: one stream of snapshots into the cluster's view, hash routes into the explorer's.
+
+import { announce, update } from "./dom.js";
+import { showExplorer } from "./explorer.js";
+import { showSnapshot } from "./overview.js";
+
+const cluster = document.getElementById("cluster");
+const explorer = document.getElementById("explorer");
+const offline = document.getElementById("offline");
+const main = document.getElementById("content");
+const VIEWS = { "": "Cluster", blocks: "Blocks", block: "Block", tx: "Transaction", address: "Account", search: "Search" };
+const RETRY_MS = 1500;
+
+let newest = null;
+let drawing = false;
+let stream = null;
+
+/** Draw the newest snapshot, at most once a frame, and only what can be seen. */
+function draw() {
+  drawing = false;
+  if (newest && !cluster.hidden) showSnapshot(newest);
+}
+
+function listen() {
+  stream = new EventSource("/api/stream");
+  stream.onmessage = (event) => {
+    newest = JSON.parse(event.data);
+    offline.hidden = true;
+    if (!drawing) {
+      drawing = true;
+      requestAnimationFrame(draw);
+    }
+  };
+  stream.onerror = () => {
+    if (offline.hidden) announce("The page has lost its connection to the network.");
+    offline.hidden = false;
+    update(offline, { text: "No connection to the network: it has stopped, or is being stopped. What is shown is old." });
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS); // else the browser tries by itself
+  };
+}
+
+/** The parts of #/block/12 after the first slash. */
+function route() {
+  return location.hash.replace(/^#\/?/, "").split("/").map((part) => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return part;
+    }
+  });
+}
+
+let routed = false;
+function show() {
+  const parts = route();
+  const view = parts[0] in VIEWS ? parts[0] : "";
+  const isCluster = view === "";
+  cluster.hidden = !isCluster;
+  explorer.hidden = isCluster;
+  for (const link of document.querySelectorAll(".top nav a")) {
+    update(link, { "aria-current": (link.dataset.view === "cluster") === isCluster ? "page" : null });
+  }
+  document.title = isCluster ? "evmesh" : `${VIEWS[view]} ${(parts[1] ?? "").slice(0, 18)} · evmesh`;
+  if (isCluster) draw();
+  else showExplorer(explorer, parts, newest);
+  if (routed) {
+    window.scrollTo(0, 0);
+    main.focus({ preventScroll: true });
+  }
+  routed = true;
+}
+
+document.getElementById("skip").addEventListener("click", () => main.focus());
+document.getElementById("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = document.getElementById("search-text").value.trim();
+  if (text) location.hash = `#/search/${encodeURIComponent(text)}`;
+});
+window.addEventListener("hashchange", show);
+// a page that is left open in another tab need not be drawn, nor the nodes be asked for it
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) stream?.close();
+  else if (stream.readyState === EventSource.CLOSED) listen();
+});
+show();
+listen();
