@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -368,33 +368,3 @@ def _list(texts: list[str] | tuple[str, ...]) -> str:
     if not texts:
         return "[]"
     return "[\n" + "".join(f"  {_string(text)},\n" for text in texts) + "]"
-
-
-# --- containers ---------------------------------------------------------------------------------
-
-CONTAINER_HTTP_PORT: Final = 8545
-CONTAINER_P2P_PORT: Final = 30303
-
-
-def provision_containers(manifest: Manifest, folder: Path) -> NetworkFile:
-    """Files for one container a node: each finds the others by service name, each listens on the usual ports.
-
-    Writes ``folder/n0`` … with ``node.toml``, keys, and its own copy of ``genesis.json``, so that a node's folder
-    is all that its container needs to see. Folders that are provisioned already stay as they are.
-    """
-    run = RunDirectory(folder)
-    if (folder / "network.json").exists():
-        return run.network()
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = replace(manifest, host="0.0.0.0")
-    names = manifest.node_names()
-    places = {
-        name: Place("0.0.0.0", CONTAINER_HTTP_PORT, "0.0.0.0", CONTAINER_P2P_PORT, name, (name, "localhost"))
-        for name in names
-    }
-    network = provision(manifest, run, places)
-    for name in names:
-        (run.node_dir(name) / "genesis.json").write_bytes(run.genesis_file.read_bytes())
-        config = run.config_file(name)
-        config.write_text(config.read_text("utf-8").replace('"../genesis.json"', '"genesis.json"'), "utf-8")
-    return network

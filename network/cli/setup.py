@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -131,11 +132,14 @@ def _open_files() -> tuple[bool, str]:
     epilog="""\b
 Examples:
   evmesh provision --compose /cluster --nodes 4      what docker-compose.yml runs first
+  evmesh provision --kubernetes mynet --image registry.example/evmesh:0.1.0 --namespace dev
+  kubectl apply -k mynet
 """
 )
-@click.option(
-    "--compose", "folder", type=click.Path(path_type=Path), required=True, help="Folder to write n0, n1, … to."
-)
+@click.option("--compose", type=click.Path(path_type=Path), help="Folder to write n0, n1, … to, one for a container.")
+@click.option("--kubernetes", type=click.Path(path_type=Path), help="Folder to write manifests and files to.")
+@click.option("--image", help="Kubernetes: the image that the pods run (default evmesh:latest).")
+@click.option("--namespace", help="Kubernetes: the namespace (default: that of the context).")
 @click.option("--nodes", type=int, help="How many nodes (default 4).")
 @click.option("--block-time", type=float, help="Seconds between blocks (default 1).")
 @click.option("--chain-id", type=int, help="Chain id (default 31337).")
@@ -148,22 +152,42 @@ Examples:
 @click.option("--log-level", help="debug, info (default), warning or error.")
 @click.option("--log-format", help="text (default) or json.")
 @json_option
-def provision(folder: Path, as_json: bool, **flags: Any) -> None:
-    """Write configuration, keys and genesis for one container a node.
+def provision(
+    compose: Path | None,
+    kubernetes: Path | None,
+    image: str | None,
+    namespace: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Write configuration, keys and genesis for nodes that run in containers.
 
-    Nodes find each other as n0, n1, … and listen on 8545 and 30303. A folder that is written already stays
-    as it is, so that this may run before every start.
+    Nodes find each other by name (n0, n1, … or evmesh-0.evmesh, …) and listen on 8545 and 30303. Keys and genesis of
+    a folder that is written already stay as they are, so that this may run before every start.
     """
-    from network.provision import provision_containers  # loads the key machinery, which version and doctor need not
+    # the key machinery, which version and doctor need not load
+    from network.containers import IMAGE, provision_compose, provision_kubernetes
 
     out = Output(as_json)
+    folder = compose or kubernetes
+    if folder is None or (compose and kubernetes):
+        raise BadInput("say which containers: --compose FOLDER or --kubernetes FOLDER", "see evmesh provision --help")
+    if compose and (image or namespace):
+        raise BadInput("--image and --namespace belong to --kubernetes", "docker-compose.yml names the image itself")
+    if namespace and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", namespace):
+        raise BadInput(f"{namespace!r} is not a namespace", "lower case letters, digits and hyphens, at most 63")
     given = {key: list(value) if key == "fund" else value for key, value in flags.items() if value not in (None, ())}
     manifest = Manifest().with_values(given, "command line").checked()
     try:
-        network = provision_containers(manifest, folder)
+        if kubernetes:
+            network = provision_kubernetes(manifest, folder, image or IMAGE, namespace)
+        else:
+            network = provision_compose(manifest, folder)
     except OSError as error:
         raise Failure(f"cannot write to {folder}: {error.strerror}", "choose another folder") from None
     out.line(f"{len(network.nodes)} nodes in {folder}")
+    if kubernetes:
+        out.line(f"start them with: kubectl apply -k {folder}")
     out.document({"folder": str(folder), "chain_id": network.chain_id, "nodes": [node.name for node in network.nodes]})
 
 

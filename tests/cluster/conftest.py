@@ -22,7 +22,14 @@ from network.wallet import Fees, build, wait_included
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-CAMPAIGNS = ("test_bisect.py", "test_byzantine.py", "test_fault_commands.py", "test_pos.py", "test_pos_faults.py")
+CAMPAIGNS = (
+    "test_bisect.py",
+    "test_byzantine.py",
+    "test_containers.py",
+    "test_fault_commands.py",
+    "test_pos.py",
+    "test_pos_faults.py",
+)
 """Faults of every kind on real processes: minutes, most of them waiting."""
 
 

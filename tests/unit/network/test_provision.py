@@ -193,20 +193,6 @@ def test_ports_that_collide_are_refused():
         provision.choose_places(manifest)
 
 
-def test_containers_get_a_folder_each(tmp_path):
-    manifest = Manifest().with_values({"nodes": 2}, "test")
-    network = provision.provision_containers(manifest, tmp_path / "c")
-    config = load_config(tmp_path / "c" / "n1" / "node.toml")
-    assert (config.rpc.host, config.rpc.port, config.p2p.listen) == ("0.0.0.0", 8545, "0.0.0.0:30303")
-    assert config.p2p.bootnodes[0].endswith("@n0:30303")
-    assert config.p2p.advertise == "n1:30303"
-    assert "n1" in config.rpc.allowed_hosts
-    assert (tmp_path / "c" / "n1" / "genesis.json").is_file()
-    assert provision.provision_containers(manifest, tmp_path / "c").nodes == network.nodes, (
-        "a second run changes nothing"
-    )
-
-
 def test_a_node_may_vote_for_several_validators(make_run):
     run = make_run(nodes=3, block_time=2.0, slots_per_epoch=4, node={"n1": NodeManifest(keys=3, weight=2)})
     rules = json.loads(run.genesis_file.read_text())["config"]["evmesh"]
