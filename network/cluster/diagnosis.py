@@ -176,7 +176,7 @@ def _pos_stalled(reports: Reports) -> Answer:
 def _pos_not_final(reports: Reports) -> Answer:
     best = max(reports.answering, key=lambda report: report.number("finalized"))
     epoch = max(int(report.consensus.get("epoch", 0)) for report in reports.answering)
-    final_epoch = _epoch_of_final(best)
+    final_epoch = epoch_of_final(best)
     lag = epoch - final_epoch
     number = best.number("finalized")
     absent = [report.name for report in reports.nodes if not report.answers]
@@ -197,8 +197,8 @@ def _pos_not_final(reports: Reports) -> Answer:
     return Answer(False, headline, tuple(_merged(views)), tuple(_causes(reports, missing, absent)), needed)
 
 
-def _epoch_of_final(report: NodeReport) -> int:
-    """Of the block that the chain calls final; the store's checkpoint follows it when the epoch ends."""
+def epoch_of_final(report: NodeReport) -> int:
+    """Epoch (pos) of the block that the chain calls final; the store's checkpoint follows it when the epoch ends."""
     facts = report.consensus
     slots = max(1, int(facts.get("slotsPerEpoch", 1)))
     for block in facts.get("tree") or ():

@@ -12,7 +12,7 @@ from network.client import NodeClient, RpcError
 from network.cluster.run_directory import NetworkFile, RunDirectory
 from network.page.decoding import Contract, Contracts, decoded, signature_of
 from network.page.storage_layout import StorageReader
-from network.page.transaction_view import brief
+from network.page.transaction_view import brief, codes_of
 from network.provision import funded_accounts
 from node.crypto.hashes import keccak256
 from node.primitives.hexadecimal import to_data
@@ -163,8 +163,9 @@ def _transactions(
         if len(found) >= TRANSACTIONS_MAX or seen >= TRANSACTIONS_SCANNED:
             break
     found = found[:TRANSACTIONS_MAX]
+    codes = codes_of(client, [one["to"] for one, _ in found if one.get("to")])
     receipts = client.batch([("eth_getTransactionReceipt", [one["hash"]]) for one, _ in found])
     return [
-        {**brief(contracts, one, receipt), "block": int(block["number"], 16)}
+        {**brief(contracts, one, receipt, codes), "block": int(block["number"], 16)}
         for (one, block), receipt in zip(found, receipts, strict=True)
     ], scanned

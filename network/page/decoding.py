@@ -91,9 +91,9 @@ class Contracts:
             return Contract(name, origin, artifact.abi, artifact.layout)
         return found
 
-    def name_of(self, address: str | None) -> str | None:
+    def name_of(self, address: str | None, code: str = "") -> str | None:
         """The name, where there is one."""
-        found = self.of(address)
+        found = self.of(address, code)
         return found.name if found is not None else None
 
     def all_entries(self) -> list[Mapping[str, Any]]:

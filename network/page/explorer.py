@@ -13,7 +13,7 @@ from network.failures import BadInput, Failure
 from network.load.contracts import parse_artifact
 from network.page.account_view import account_view
 from network.page.decoding import Contracts, printable, signature_of
-from network.page.transaction_view import brief, transaction_view
+from network.page.transaction_view import brief, codes_of, transaction_view
 
 TIMEOUT_SECONDS: Final = 10.0
 LIST_MAX: Final = 50
@@ -127,15 +127,15 @@ class Explorer:
         contracts = Contracts.read(self._run)
         by_hash = {receipt["transactionHash"]: receipt for receipt in receipts}
         transactions = block["transactions"]
+        listed = transactions[:TRANSACTIONS_MAX]
+        codes = codes_of(client, [one["to"] for one in listed if one.get("to")])
         return {
             "block": {key: value for key, value in block.items() if key not in ("transactions", "withdrawals")},
             "row": _row(block, final),
             "head": head,
             "held_by": self._held_by(number, str(block["hash"])),
             "withdrawals": len(block.get("withdrawals") or ()),
-            "transactions": [
-                brief(contracts, one, by_hash.get(one["hash"])) for one in transactions[:TRANSACTIONS_MAX]
-            ],
+            "transactions": [brief(contracts, one, by_hash.get(one["hash"]), codes) for one in listed],
             "left_out": max(0, len(transactions) - TRANSACTIONS_MAX),
         }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import sys
 from pathlib import Path
@@ -22,8 +21,6 @@ from network.page.server import PageServer
 
 IDLE_SECONDS: Final = 60.0
 LOOK_SECONDS: Final = 5.0
-PRIORITY: Final = 5
-"""Nicer than the nodes: showing a little later is no loss."""
 
 
 async def serve(run: RunDirectory, port: int) -> int:
@@ -65,7 +62,6 @@ def run(directory: Path) -> int:
     gc.freeze()
     with contextlib.suppress(OSError):  # the name that ps and top show
         Path("/proc/self/comm").write_text(f"evmesh {COMPANION_PAGE}")
-    os.nice(PRIORITY)
     return asyncio.run(serve(RunDirectory(directory), network.page_port))
 
 

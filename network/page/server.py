@@ -131,8 +131,6 @@ class PageServer:
             response = _problem(error.status, error.reason)
         except BadInput as failure:
             response = _problem(400, failure.message, failure.hint)
-        except NotThere as failure:
-            response = _problem(404, failure.message, failure.hint)
         except TimedOut as failure:
             response = _problem(504, failure.message, failure.hint)
         except NodeUnreachable as failure:
@@ -149,6 +147,8 @@ class PageServer:
     # ---- files
 
     async def _file(self, request: web.Request) -> web.Response:
+        if request.path == "/" and not self._streams:
+            self._ensure_looking()  # until the scripts are there, the nodes have answered
         content, kind = self._files[request.path]
         return web.Response(body=content, content_type=kind, charset="utf-8")
 
@@ -190,7 +190,9 @@ class PageServer:
     async def _look_on(self) -> None:
         """Look as long as somebody watches."""
         loop = asyncio.get_running_loop()
-        while self._streams:
+        first = True
+        while self._streams or first:
+            first = False
             began = loop.time()
             try:
                 await self._look()
@@ -211,7 +213,11 @@ class PageServer:
     async def _explore(self, request: web.Request) -> web.Response:
         what, which = request.match_info["what"], request.match_info.get("which", "")
         asked = dict(request.query)
-        return await self._answer(self._answerers, lambda: self._explorer.answer(what, which, asked))
+        try:
+            return await self._answer(self._answerers, lambda: self._explorer.answer(what, which, asked))
+        except (BadInput, NotThere) as failure:
+            # no mistake of anybody's: who searches may miss, and the browser's console need not speak of it
+            return _problem(200, failure.message, failure.hint)
 
     async def _deed(self, request: web.Request) -> web.Response:
         wanted = await _json_of(request)

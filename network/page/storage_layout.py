@@ -16,6 +16,8 @@ from node.crypto.hashes import keccak256
 
 SLOTS_MAX: Final = 512
 ROWS_MAX: Final = 256
+STEPS_MAX: Final = 4_096
+"""Values that are looked at; structs of structs may have none to show."""
 ITEMS_MAX: Final = 32
 """Of an array, and bytes of text in slots."""
 DEPTH_MAX: Final = 4
@@ -39,6 +41,7 @@ class StorageReader:
         self._fetch = fetch
         self._keys = list(keys)
         self._words: dict[int, int] = {}
+        self._steps = 0
         self.rows: list[dict[str, str]] = []
         self.complete = True
 
@@ -53,7 +56,7 @@ class StorageReader:
                 self._value(printable(name, 128), kind, slot, offset, 0)
         except _Enough:
             self.complete = False
-        except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+        except (KeyError, ValueError, TypeError, AttributeError, ArithmeticError):
             self.complete = False  # a layout that no compiler wrote
         return self.rows
 
@@ -77,7 +80,8 @@ class StorageReader:
 
     def _value(self, name: str, kind: str, slot: int, offset: int, depth: int) -> None:
         told = self._types[kind]
-        if depth > DEPTH_MAX:
+        self._steps += 1
+        if depth > DEPTH_MAX or self._steps > STEPS_MAX:
             raise _Enough
         match told["encoding"]:
             case "inplace" if "members" in told:
@@ -133,17 +137,11 @@ class StorageReader:
             place = int.from_bytes(keccak256(encoded + (slot % 2**256).to_bytes(32, "big")), "big")
             value = self._types[value_kind]
             before = len(self.rows)
-            # of a mapping only what is set is there; one of mappings has nothing in its own slot
-            if value["encoding"] == "mapping" or self._word(place) or "members" in value:
+            # of a mapping only what is set is there; structs and mappings may have nothing in their own first slot
+            if value["encoding"] == "mapping" or "members" in value or self._word(place):
                 self._value(f"{name}[{printable(key, 128)}]", value_kind, place, 0, depth + 1)
-                if (
-                    value["encoding"] == "inplace"
-                    and "members" in value
-                    and not any(
-                        row["value"] not in ("0", "false") and row["value"].strip("0x") for row in self.rows[before:]
-                    )
-                ):
-                    del self.rows[before:]
+            if not any(row["value"] != "false" and row["value"].strip("0x") for row in self.rows[before:]):
+                del self.rows[before:]
             found += len(self.rows) > before
         if not found and depth == 0:
             self._row(name, kind, "nothing set for the keys that were tried", slot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from network.accounts import checksum_address
@@ -15,8 +15,13 @@ DATA_BYTES_MAX: Final = 8_192
 """Of raw data, so much is shown."""
 
 
-def brief(contracts: Contracts, transaction: Mapping[str, Any], receipt: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One line of a list."""
+def brief(
+    contracts: Contracts,
+    transaction: Mapping[str, Any],
+    receipt: Mapping[str, Any] | None,
+    codes: Mapping[str, str],
+) -> dict[str, Any]:
+    """One line of a list. ``codes``: of the addresses that it is about (``codes_of``)."""
     to = transaction.get("to")
     data = _bytes(transaction.get("input"))
     created = receipt.get("contractAddress") if receipt is not None else None
@@ -24,9 +29,11 @@ def brief(contracts: Contracts, transaction: Mapping[str, Any], receipt: Mapping
         "hash": transaction["hash"],
         "from": checksum(transaction["from"]),
         "to": checksum(to),
-        "to_name": contracts.name_of(to or created),
+        "to_name": contracts.name_of(to or created, codes.get(str(to or created), "")),
         "created": checksum(created),
-        "call": _label(contracts, contracts.of(to), data) if to is not None else "creates a contract",
+        "call": _label(contracts, contracts.of(to, codes.get(str(to), "")), data)
+        if to is not None
+        else "creates a contract",
         "value": str(int(transaction["value"], 16)),
         "gas_used": int(receipt["gasUsed"], 16) if receipt is not None else None,
         "ok": None if receipt is None else receipt.get("status") != "0x0",
@@ -52,11 +59,12 @@ def transaction_view(client: NodeClient, contracts: Contracts, transaction_hash:
     if not isinstance(transaction, dict):
         return None
     to = transaction.get("to")
-    codes = _codes(client, [to] if to else [])
+    created = receipt.get("contractAddress") if isinstance(receipt, dict) else None
+    codes = codes_of(client, [one for one in (to, created) if one])
     contract = contracts.of(to, codes.get(to or "", ""))
     data = _bytes(transaction.get("input"))
     view: dict[str, Any] = {
-        "brief": brief(contracts, transaction, receipt),
+        "brief": brief(contracts, transaction, receipt, codes),
         "transaction": {key: value for key, value in transaction.items() if key not in ("input", "accessList")},
         "access_list": len(transaction.get("accessList") or ()),
         "to_contract": _contract(contract),
@@ -84,7 +92,7 @@ def transaction_view(client: NodeClient, contracts: Contracts, transaction_hash:
 
 
 def _logs(client: NodeClient, contracts: Contracts, logs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    codes = _codes(client, [log["address"] for log in logs])
+    codes = codes_of(client, [log["address"] for log in logs])
     told = []
     for log in logs:
         contract = contracts.of(log["address"], codes.get(log["address"], ""))
@@ -113,7 +121,7 @@ def _tree(client: NodeClient, contracts: Contracts, trace: Mapping[str, Any]) ->
         else:
             frames.append((depth, frame))
         todo += [(depth + 1, inner) for inner in reversed(frame.get("calls") or ())]
-    codes = _codes(client, [str(frame["to"]) for _, frame in frames if frame.get("to")])
+    codes = codes_of(client, [str(frame["to"]) for _, frame in frames if frame.get("to")])
     return [_frame(contracts, codes, depth, frame) for depth, frame in frames], left_out
 
 
@@ -143,7 +151,7 @@ def _frame(contracts: Contracts, codes: Mapping[str, str], depth: int, frame: Ma
     }
 
 
-def _codes(client: NodeClient, addresses: list[str]) -> dict[str, str]:
+def codes_of(client: NodeClient, addresses: Iterable[str]) -> dict[str, str]:
     """Code of each address, to know bundled contracts by."""
     wanted = list(dict.fromkeys(addresses))[:64]
     answers = client.batch_outcomes([("eth_getCode", [address, "latest"]) for address in wanted])

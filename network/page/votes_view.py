@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from network.cluster.diagnosis import epoch_of_final
 from network.cluster.reports import NodeReport, Reports
 
 
@@ -41,7 +42,7 @@ def _pos(reports: Reports) -> dict[str, Any]:
         "epoch": facts.get("epoch"),
         "proposer": reports.name_of(facts["proposer"]) if facts.get("proposer") else None,
         "justified_epoch": (facts.get("justified") or {}).get("epoch"),
-        "finalized_epoch": (facts.get("finalized") or {}).get("epoch"),
+        "finalized_epoch": epoch_of_final(ahead) if ahead is not None else None,
         "rows": [
             {"node": name, **newest.get(name, {"slot": None, "head": None, "target": None, "seen_by": []})}
             for name in _voters(reports, newest)

@@ -27,10 +27,11 @@ CAMPAIGNS = (
     "test_byzantine.py",
     "test_containers.py",
     "test_fault_commands.py",
+    "test_page.py",
     "test_pos.py",
     "test_pos_faults.py",
 )
-"""Faults of every kind on real processes: minutes, most of them waiting."""
+"""Faults of every kind on real processes, a browser on them: minutes, most of them waiting."""
 
 
 def pytest_collection_modifyitems(items):

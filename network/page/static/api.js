@@ -17,7 +17,7 @@ async function told(response) {
   } catch {
     throw new Refused(`The page's server answered with ${response.status}.`);
   }
-  if (!response.ok) throw new Refused(content.error ?? "refused", content.hint);
+  if (!response.ok || content.error) throw new Refused(content.error ?? "refused", content.hint);
   return content;
 }
 

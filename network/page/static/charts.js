@@ -55,7 +55,7 @@ function bars(chart, values, show, titles) {
     chart.drawing,
     values.map((value, index) => ({ value, index })),
     (bar) => bar.index,
-    () => svg("rect", { class: "bar", width: step - 1.2, rx: 1 }, svg("title")),
+    () => svg("rect", { class: "column", width: step - 1.2, rx: 1 }, svg("title")),
     (bar, { value, index }) => {
       const height = value === null ? 0 : Math.max(value > 0 ? 1.5 : 0, (value / scale) * (HEIGHT - 6));
       update(bar, { x: ((POINTS - values.length + index) * step).toFixed(1), y: (HEIGHT - height).toFixed(1), height: height.toFixed(1) });

@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { el } from "./dom.js";
-import { count, ether, gwei, moment, short } from "./format.js";
+import { count, ether, gwei, moment, plural, short } from "./format.js";
 
 const number = (hex) => (hex === undefined || hex === null ? null : BigInt(hex));
 const decimal = (hex) => (hex === undefined || hex === null ? "–" : BigInt(hex).toLocaleString("en-US"));
@@ -90,7 +90,7 @@ export function showBlock({ block, row, head, held_by: heldBy, transactions: lis
         ["Receipts root", whole(block.receiptsRoot)],
       ]),
     ),
-    card(`${count(row.transactions)} transactions`, transactions(list, false), leftOut ? el("p", { class: "muted", text: `${count(leftOut)} more are not listed.` }) : null),
+    card(plural(row.transactions, "transaction"), transactions(list, false), leftOut ? el("p", { class: "muted", text: `${count(leftOut)} more are not listed.` }) : null),
   ];
 }
 
@@ -143,7 +143,7 @@ export function showTransaction({ brief, transaction, receipt, final, to_contrac
     ),
     card("Call", call ? el("div", {}, el("p", { class: "mono" }, el("bdi", { text: call.signature }), " ", guess(call)), values(call.arguments)) : null, facts([[brief.to ? "Input" : "Creation code", bytesShown(input)]])),
     receipt ? card("Call tree", calls ? tree(calls) : el("p", { class: "muted", text: problem ?? "no trace" }), callsLeftOut ? el("p", { class: "muted", text: `${count(callsLeftOut)} more calls are not shown.` }) : null) : null,
-    receipt ? card(`${count(logs.length + (logsLeftOut || 0))} logs`, logs.length ? el("ol", { class: "logs" }, logs.map(logShown)) : el("p", { class: "muted", text: "None." })) : null,
+    receipt ? card(plural(logs.length + (logsLeftOut || 0), "log"), logs.length ? el("ol", { class: "logs" }, logs.map(logShown)) : el("p", { class: "muted", text: "None." })) : null,
   ];
 }
 
@@ -208,7 +208,7 @@ export function showAccount(found, keys, again) {
 
 function storageCard(found, storage, keys) {
   const rows = storage.rows.map((row) =>
-    el("tr", {}, el("th", { scope: "row", class: "mono name" }, el("bdi", { text: row.name })), el("td", { class: "mono" }, el("bdi", { class: "whole", text: row.value })), el("td", { class: "muted" }, el("bdi", { text: row.type })), el("td", { class: "mono muted", title: row.slot, text: short(row.slot, 4, 4) })),
+    el("tr", {}, el("th", { scope: "row", class: "mono name" }, el("bdi", { text: row.name })), el("td", { class: "mono" }, el("bdi", { class: "whole", text: row.value })), el("td", { class: "muted" }, el("bdi", { text: row.type })), el("td", { class: "mono muted slot", title: row.slot, text: short(row.slot, 4, 4) })),
   );
   const text = el("input", { type: "text", value: keys, placeholder: "0x…, 7", maxlength: 400, "aria-label": "Keys of mappings to look up", spellcheck: "false" });
   const form = el("form", { class: "row" }, el("label", {}, "Keys to look up in mappings", text), el("button", { type: "submit", text: "Look up" }));

@@ -1,7 +1,7 @@
 // The explorer: lists and pages by hash routes. What a node says is fetched, decoded by the server, shown as text.
 
 import { ask } from "./api.js";
-import { el, fill } from "./dom.js";
+import { el, fill, update } from "./dom.js";
 import { showAccount, showBlock, showTransaction } from "./details.js";
 import { amount, count, moment, seconds, short } from "./format.js";
 
@@ -9,14 +9,23 @@ const PER_PAGE = 25;
 let asked = 0; // answers of older questions are dropped
 let node = ""; // which node is asked; empty: the first that runs
 
-/** Show what a route names. `newest`: the last snapshot, or null. */
-export async function showExplorer(place, parts, newest) {
+let fresh = null; // the button that shows newer blocks, and the head that is shown
+
+/** The network's head has moved: a list that begins with the newest blocks says so, and stays as it is. */
+export function noteHead(head) {
+  if (!fresh?.button.isConnected) return;
+  const more = head - fresh.head;
+  update(fresh.button, { text: more === 1 ? "1 newer block" : `${count(more)} newer blocks`, hidden: more <= 0 });
+}
+
+/** Show what a route names. */
+export async function showExplorer(place, parts) {
   const [view, which = "", more = ""] = parts;
   const mine = ++asked;
   place.setAttribute("aria-busy", "true");
   if (!place.firstChild) fill(place, el("p", { class: "card muted", text: "Asking a node …" }));
   try {
-    const content = await contentOf(view, which, more, newest);
+    const content = await contentOf();
     if (mine === asked && content) fill(place, content);
   } catch (refused) {
     if (mine === asked) fill(place, problem(view, which, refused));
@@ -25,14 +34,19 @@ export async function showExplorer(place, parts, newest) {
   }
   /** Ask again, for example another node, or with an artifact that came meanwhile. */
   function again() {
-    showExplorer(place, parts, newest);
+    showExplorer(place, parts);
   }
   async function contentOf() {
     const path = (name) => `${name}/${encodeURIComponent(which)}`;
     switch (view) {
       case "blocks": {
         const found = await ask("blocks", { before: which, count: PER_PAGE, node });
-        return [nodeBar("Blocks", found, again), listOf(found)];
+        const bar = nodeBar("Blocks", found, again);
+        if (!which) {
+          fresh = { head: found.head, button: el("button", { type: "button", hidden: true, on: { click: again } }) };
+          bar.insertBefore(fresh.button, bar.lastChild);
+        }
+        return [bar, listOf(found)];
       }
       case "block": {
         const found = await ask(path("block"), { node });

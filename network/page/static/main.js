@@ -1,8 +1,7 @@
 // The page: one stream of snapshots into the cluster's view, hash routes into the explorer's.
 
 import { announce, update } from "./dom.js";
-import { showExplorer } from "./explorer.js";
-import { showSnapshot } from "./overview.js";
+import { showNetwork, showSnapshot } from "./overview.js";
 
 const cluster = document.getElementById("cluster");
 const explorer = document.getElementById("explorer");
@@ -11,6 +10,7 @@ const main = document.getElementById("content");
 const VIEWS = { "": "Cluster", blocks: "Blocks", block: "Block", tx: "Transaction", address: "Account", search: "Search" };
 const RETRY_MS = 1500;
 
+let explorerModule = null; // loaded when somebody explores
 let newest = null;
 let drawing = false;
 let stream = null;
@@ -18,7 +18,10 @@ let stream = null;
 /** Draw the newest snapshot, at most once a frame, and only what can be seen. */
 function draw() {
   drawing = false;
-  if (newest && !cluster.hidden) showSnapshot(newest);
+  if (!newest) return;
+  showNetwork(newest);
+  if (cluster.hidden) explorerModule?.noteHead(Math.max(-1, ...newest.nodes.map((node) => node.head?.number ?? -1)));
+  else showSnapshot(newest);
 }
 
 function listen() {
@@ -51,7 +54,8 @@ function route() {
 }
 
 let routed = false;
-function show() {
+async function show() {
+  const wanted = location.hash;
   const parts = route();
   const view = parts[0] in VIEWS ? parts[0] : "";
   const isCluster = view === "";
@@ -62,12 +66,15 @@ function show() {
   }
   document.title = isCluster ? "evmesh" : `${VIEWS[view]} ${(parts[1] ?? "").slice(0, 18)} · evmesh`;
   if (isCluster) draw();
-  else showExplorer(explorer, parts, newest);
   if (routed) {
     window.scrollTo(0, 0);
     main.focus({ preventScroll: true });
   }
   routed = true;
+  if (!isCluster) {
+    explorerModule ??= await import("./explorer.js");
+    if (location.hash === wanted) explorerModule.showExplorer(explorer, parts);
+  }
 }
 
 document.getElementById("skip").addEventListener("click", () => main.focus());

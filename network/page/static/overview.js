@@ -3,7 +3,7 @@
 import { drawCharts } from "./charts.js";
 import { announce, el, fill, keyed, update } from "./dom.js";
 import { showFaults } from "./faults.js";
-import { amount, clock, count, seconds } from "./format.js";
+import { amount, clock, count } from "./format.js";
 import { drawLinks } from "./links.js";
 import { showNodes, showRoots, showVotes } from "./tables.js";
 import { drawTree } from "./tree.js";
@@ -14,7 +14,6 @@ let said = "";
 /** Show one snapshot. */
 export function showSnapshot(snapshot) {
   const names = snapshot.nodes.map((node) => node.name);
-  showNetwork(snapshot);
   showHeadline(snapshot);
   drawTree(byId("tree"), byId("tree-note"), snapshot.tree, names);
   showNodes(byId("nodes"), snapshot, names);
@@ -27,7 +26,8 @@ export function showSnapshot(snapshot) {
 }
 
 let networkKey = "";
-function showNetwork({ network, nodes }) {
+/** Name and kind of the network, in the page's head. */
+export function showNetwork({ network, nodes }) {
   const key = JSON.stringify([network, nodes.length]);
   if (key === networkKey) return;
   networkKey = key;
@@ -37,7 +37,7 @@ function showNetwork({ network, nodes }) {
     el("strong", { text: network.name }),
     el("span", { class: "chip", text: engines[network.engine] ?? network.engine }),
     el("span", { class: "chip", text: `chain ${network.chain_id}` }),
-    el("span", { class: "chip", text: `a block each ${seconds(network.block_time_ms / 1000)}` }),
+    el("span", { class: "chip", text: `${network.block_time_ms / 1000} s a block` }),
     network.dev ? el("span", { class: "chip warn", text: "dev" }) : null,
   );
 }

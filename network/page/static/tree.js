@@ -10,6 +10,7 @@ const HEIGHT = 27;
 const TOP = 16;
 const LEFT = 22;
 const PER_ROW = 2;
+const SHOWN_HEADS = 6;
 
 let drawing = null;
 
@@ -20,7 +21,8 @@ export function drawTree(place, note, tree, names) {
   const lowest = Math.max(tree.lowest, tree.highest - fit + 1);
   const blocks = tree.blocks.filter((block) => block.number >= lowest);
   const lanes = Math.max(0, ...blocks.map((block) => block.lane)) + 1;
-  const height = TOP + lanes * LANE - 10;
+  const rows = Math.max(1, ...blocks.map((block) => Math.ceil(Math.min(block.head_of.length, SHOWN_HEADS) / PER_ROW)));
+  const height = TOP + (lanes - 1) * LANE + HEIGHT + rows * 16 + 8;
   const width = Math.max(place.clientWidth, LEFT + COLUMN * 4);
   update(drawing.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
   const known = new Map(blocks.map((block) => [block.hash, block]));
@@ -74,7 +76,7 @@ function change(group, block, known, names) {
   update(group, { class: `block ${block.state}` });
   update(label, { text: block.number });
   const share = block.gas_limit ? Math.min(1, (block.gas ?? 0) / block.gas_limit) : 0;
-  update(gas, { width: share > 0.02 ? share * (WIDTH - 8) : 0 });
+  update(gas, { width: share > 0.05 ? share * (WIDTH - 8) : 0 });
   update(edge, { d: edgeOf(block, known.get(block.parent)), class: known.has(block.parent) ? "edge" : "edge stub" });
   const words = wordsOf(block);
   update(title, { text: words });
@@ -86,7 +88,7 @@ function change(group, block, known, names) {
     (name) => svg("circle", { cy: -6, r: 3, class: nodeClass(name, names) }),
     (dot, name) => update(dot, { cx: WIDTH / 2 + (block.votes.indexOf(name) - (Math.min(block.votes.length, 8) - 1) / 2) * 8 }),
   );
-  const shown = block.head_of.length > 6 ? [...block.head_of.slice(0, 5), `+${block.head_of.length - 5}`] : block.head_of;
+  const shown = block.head_of.length > SHOWN_HEADS ? [...block.head_of.slice(0, SHOWN_HEADS - 1), `+${block.head_of.length - SHOWN_HEADS + 1}`] : block.head_of;
   keyed(
     heads,
     shown,
