@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from network.load.constant_blobs import commitment, constant_sidecar
 from node.crypto.blob_proofs import (
     BLOB_BYTES,
     CELLS_PER_BLOB,
@@ -19,7 +20,6 @@ from node.crypto.blob_proofs import (
     sidecar_holds,
 )
 from node.crypto.bls12_381 import INFINITY_COMPRESSED, ORDER
-from tests.blob_samples import commitment, constant_sidecar
 from tests.unit.crypto.test_kzg import setup_path
 
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from network.load.constant_blobs import constant_sidecar, hashes_of
 from node.p2p.identity import NodeId
 from node.p2p.verdict import VerdictKind
 from node.protocols import transactions
@@ -19,7 +20,6 @@ from node.runtime.task_scope import TaskScope
 from node.txpool.pool import TxPool
 from node.types.blobs import Sidecar, encode_wrapped
 from node.types.transactions import BLOB, Transaction
-from tests.blob_samples import constant_sidecar, hashes_of
 from tests.unit.execution.world import World as ChainWorld
 from tests.unit.execution.world import transaction
 from tests.unit.p2p.switch_world import Member, World

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from network.load.constant_blobs import constant_sidecar, hashes_of
 from node.primitives.scalars import ETHER, GWEI
 from node.state.genesis_state import GenesisAccount
 from node.txpool import pool as pool_module
@@ -13,7 +14,6 @@ from node.txpool.pool import TxPool
 from node.txpool.rejection import PoolCode, PoolRejected
 from node.types.blobs import Sidecar
 from node.types.transactions import BLOB, Transaction
-from tests.blob_samples import constant_sidecar, hashes_of
 from tests.unit.execution.world import SENDERS, World, transaction
 from tests.unit.txpool.pool_world import follow, pool_on
 

@@ -1,4 +1,7 @@
-"""Blobs with proofs that hold, without a setup: the polynomial is a constant, so every quotient is 0."""
+"""Blobs with proofs that hold, without a trusted setup: each is a constant polynomial, so every quotient is 0.
+
+EIP-4844, EIP-7594. Enough to load the paths that blobs take; what a blob says does not matter there.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def commitment(value: int) -> bytes:
 
 
 def constant_sidecar(*values: int, version: int = 1) -> Sidecar:
-    """One blob a value."""
+    """One blob a value (0 to the field's order)."""
     return Sidecar(
         version,
         tuple(value.to_bytes(32, "big") * (BLOB_BYTES // 32) for value in values),
