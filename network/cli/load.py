@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from network.cli.fault_words import node_list
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.cli.progress import progress
 from network.cli.quantities import duration_ms
 from network.client import NodeClient
 from network.cluster import companion, run_directory
+from network.cluster.fault_words import node_list
 from network.cluster.observer import compare
 from network.cluster.plan_player import Step, play
 from network.cluster.run_directory import RunDirectory
