@@ -17,7 +17,8 @@ from network.accounts import Account
 from network.client import NodeClient, RpcError, ask_all
 from network.cluster.observer import Comparison, compare
 from network.failures import Failure, TimedOut
-from network.load.contracts import Artifact, bundled, explain_revert
+from network.load.contracts import Artifact, bundled
+from network.reverts import explain_revert
 from network.wallet import Fees, build, send_in_turn, suggest_fees, wait_finalized, wait_included
 from node.primitives.hexadecimal import to_data
 from node.primitives.scalars import ETHER, Address

@@ -10,7 +10,7 @@ from typing import Any, Final
 from network.accounts import Account
 from network.client import NodeClient, NodeUnreachable, RpcError
 from network.failures import Failure, TimedOut
-from network.load.contracts import explain_revert
+from network.reverts import explain_revert
 from node.primitives.hexadecimal import to_data, to_quantity
 from node.primitives.scalars import GWEI, Address
 from node.types.transactions import FEE_MARKET, Transaction

@@ -18,7 +18,8 @@ from network.client import RpcError
 from network.cluster import run_directory
 from network.cluster.observer import Comparison, clients_of, compare
 from network.failures import BadInput, Disagreement
-from network.load.contracts import json_value, load_artifact, show_value
+from network.load.contracts import json_value, load_artifact
+from network.reverts import show_value
 from network.wallet import reverted
 from node.primitives.hexadecimal import to_data
 

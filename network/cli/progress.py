@@ -53,21 +53,19 @@ def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Pro
     if not has_terminal():
         yield Progress(label, total)
         return
-    # rich takes a tenth of a second to load, and only a terminal needs it
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
+    from rich import console  # rich takes a tenth of a second to load, and only a terminal needs it
+    from rich import progress as bars  # the same
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[note]}"),
     )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        yield _Bar(label, total, bars, bars.add_task(label, total=total, note=""))
+    with bars.Progress(*columns, console=console.Console(stderr=True), transient=True) as shown:
+        yield _Bar(label, total, shown, shown.add_task(label, total=total, note=""))
 
 
 class _Silent(Progress):

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from network import abi
 from network.cluster.run_directory import RunDirectory
-from network.load.contracts import Artifact, bundled, canonical_type, explain_revert, show_value
+from network.load.contracts import Artifact, bundled
+from network.reverts import canonical_type, explain_revert, show_value
 from node.crypto.hashes import keccak256
 
 TEXT_MAX: Final = 2_048

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from network import abi
+from network import abi, reverts
 from network.failures import BadInput
 from network.load import contracts
 
@@ -72,14 +72,14 @@ def test_reverts_in_words():
     custom = abi.selector("ERC20InsufficientBalance(address,uint256,uint256)") + abi.encode(
         ["address", "uint256", "uint256"], [who, 1, 2]
     )
-    assert contracts.explain_revert(custom, token.abi) == f"ERC20InsufficientBalance(sender={who}, balance=1, needed=2)"
-    assert contracts.explain_revert(custom) == "0x" + custom.hex()
-    text = contracts.ERROR_SELECTOR + abi.encode(["string"], ["Counter: already zero"])
-    assert contracts.explain_revert(text) == "Counter: already zero"
-    panic = contracts.PANIC_SELECTOR + abi.encode(["uint256"], [0x11])
-    assert "overflow" in contracts.explain_revert(panic)
-    assert contracts.explain_revert(b"") == "no reason given"
-    assert contracts.explain_revert(contracts.ERROR_SELECTOR + b"\xff") == "0x08c379a0ff"
+    assert reverts.explain_revert(custom, token.abi) == f"ERC20InsufficientBalance(sender={who}, balance=1, needed=2)"
+    assert reverts.explain_revert(custom) == "0x" + custom.hex()
+    text = reverts.ERROR_SELECTOR + abi.encode(["string"], ["Counter: already zero"])
+    assert reverts.explain_revert(text) == "Counter: already zero"
+    panic = reverts.PANIC_SELECTOR + abi.encode(["uint256"], [0x11])
+    assert "overflow" in reverts.explain_revert(panic)
+    assert reverts.explain_revert(b"") == "no reason given"
+    assert reverts.explain_revert(reverts.ERROR_SELECTOR + b"\xff") == "0x08c379a0ff"
 
 
 def test_artifacts_of_other_tools(tmp_path):
