@@ -21,6 +21,7 @@ fund = ["0xabc…:50"]        # further funded addresses, in ether
 genesis = "genesis.json"    # a geth genesis file to use instead of our own
 log_level = "info"          # debug, info, warning, error
 log_format = "text"         # or "json"
+evm = "auto"                # or "native", "plain": which of the two EVMs; auto: native where there can be one
 
 [node.n3]                   # what differs for one node
 validator = false           # it follows and executes, but has no vote
@@ -49,6 +50,7 @@ from node.primitives.scalars import ETHER, Address
 CONSENSUS: Final = ("bft", "pos", "instant")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
+EVMS: Final = ("auto", "native", "plain")
 NODES_MAX: Final = 64
 KEYS_MAX: Final = 64
 """Validators that one node may vote for."""
@@ -94,6 +96,7 @@ class Manifest:
     genesis: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
+    evm: str = "auto"
     node: Mapping[str, NodeManifest] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     """Keys that were set by hand: a port asked for by name is not shifted, a genesis file keeps its own values."""
@@ -300,6 +303,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "genesis": lambda value: Path(value if isinstance(value, Path) else _text(value)),
     "log_level": _choice(LOG_LEVELS),
     "log_format": _choice(LOG_FORMATS),
+    "evm": _choice(EVMS),
 }
 
 _NODE_READERS: Final[Mapping[str, Callable[[object], Any]]] = {

@@ -319,6 +319,7 @@ def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str]
         'genesis = "../genesis.json"',
         f"log_level = {_string(own.log_level or manifest.log_level)}",
         f"log_format = {_string(manifest.log_format)}",
+        f"evm = {_string(manifest.evm)}",
         "",
         "[p2p]",
         f"listen = {_string(f'{listen_host}:{place.p2p_port}')}",

@@ -86,7 +86,7 @@ class NodeSettings:
     log_level: str = "info"
     log_format: str = "text"
     evm: str = ""
-    """plain, native or auto; empty: EVMESH_EVM, else plain."""
+    """plain, native or auto; empty: EVMESH_EVM, else auto."""
 
 
 @dataclass(frozen=True, slots=True)

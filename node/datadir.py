@@ -17,7 +17,8 @@ from typing import Any, Final
 from node.chain.chain import Chain
 from node.chain.feed import NewHead, News
 from node.chain.genesis import GENESIS_BYTES_MAX, Genesis, GenesisError, parse_genesis
-from node.evm.interpreter import Interpreter
+from node.config import ConfigError
+from node.evm.native import choice
 from node.pool_follows import follow_head
 from node.rpc.backend import Backend
 from node.rpc.server import ServerConfig
@@ -50,11 +51,17 @@ class DataDir:
     """The chain of one directory, open until ``close``."""
 
     def __init__(self, path: Path, genesis: Genesis, runtime: Runtime, log: Log) -> None:
-        """Makes the database where there is none. Raises WrongGenesis, CorruptDatabase or DatabaseError."""
+        """Makes the database where there is none; EVMESH_EVM says which EVM runs.
+
+        Raises WrongGenesis, CorruptDatabase or DatabaseError; ConfigError for an EVM that there is not.
+        """
         self.genesis = genesis
         self.runtime = runtime
         self.log = log
-        self.vm = Interpreter()
+        try:
+            self.vm = choice.machine(choice.from_environment(), lambda line: log.info(line))
+        except choice.NoSuchMachine as error:
+            raise ConfigError(str(error)) from None
         self._database = LmdbDatabase(path / DATABASE_FOLDER)
         try:
             self.chain = Chain(self._database, genesis, self.vm, runtime, log)

@@ -21,6 +21,7 @@ from network.failures import BadInput, Busy, Failure
 from node.chain.chain import WrongGenesis
 from node.chain.genesis import Genesis, GenesisError
 from node.chain.store import CorruptDatabase
+from node.config import ConfigError
 from node.datadir import DATABASE_FOLDER, GENESIS_FILE, DataDir, read_genesis
 from node.runtime.runtime import Runtime, system_runtime
 from node.storage.database import DatabaseError, DatabaseLocked
@@ -221,7 +222,7 @@ def _translated() -> Iterator[None]:
     """Troubles of files and directories in the user's words."""
     try:
         yield
-    except (GenesisError, WrongGenesis) as error:
+    except (ConfigError, GenesisError, WrongGenesis) as error:
         raise BadInput(str(error)) from None
     except DatabaseLocked as error:
         raise Busy(str(error)) from None

@@ -85,14 +85,16 @@ def _start_and_watch(
     connected = supervisor.wait_connected()
     supervisor.judge()
     elapsed = process.seconds_since_start()
-    out.table(*status_rows(observe(run)))
+    statuses = observe(run)
+    out.table(*status_rows(statuses))
+    evms = sorted({one.evm for one in statuses if one.evm})
     if not connected:
         out.progress("warning: not every node has found all its peers yet; evmesh status shows them")
     if network.host in ("0.0.0.0", "::"):
         out.progress(f"warning: {network.host} lets everyone who reaches this machine use these public keys")
     first = network.nodes[0]
     out.line()
-    out.line(f"Listening on {first.http_host}:{first.http_port}")
+    out.line(f"Listening on {first.http_host}:{first.http_port} · EVM: {', '.join(evms)}")
     if network.page_port is not None:
         if companion.wait_page(run, network.page_port):
             out.line(f"Cluster page {network.page_url}")
@@ -107,6 +109,7 @@ def _start_and_watch(
             "chain_id": network.chain_id,
             "consensus": network.engine,
             "block_time_ms": network.block_time_ms,
+            "evm": evms,
             "ready_seconds": round(elapsed, 3),
             "page": network.page_url,
             "nodes": [_node_json(node, run) for node in network.nodes],

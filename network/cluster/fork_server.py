@@ -10,6 +10,7 @@ Talks JSON lines over standard input and output with its one client, the supervi
     → {"op": "start", "node": "n0", "config": "…/node.toml", "output": "…/node.out", "log": "…/node.log"}
       ("entry": "module:function" where it is another program than the server's)
     ← {"op": "started", "node": "n0", "pid": 4711}
+    ← {"op": "busy", "line": "compiling …"}                        it takes longer, and why
     ← {"op": "exited", "node": "n0", "pid": 4711, "code": 1}      (negative: killed by that signal)
     → {"op": "detach"}                                             ends this process, leaves the nodes
 
@@ -32,6 +33,7 @@ from types import FrameType
 from typing import Any
 
 from network.cluster.warm_server import DEFAULT_ENTRY
+from node.evm.native import choice, elf, llvm, object_file
 
 RunNode = Callable[[Path], int]
 
@@ -137,8 +139,35 @@ class ForkServer:
                 os.kill(pid, signal.SIGTERM)
 
     def _reply(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(BrokenPipeError):  # the supervisor is gone; end of input follows
-            os.write(self._replies, json.dumps(message).encode() + b"\n")
+        _tell(self._replies, message)
+
+
+def _tell(replies: int, message: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the supervisor is gone; end of input follows
+        os.write(replies, json.dumps(message).encode() + b"\n")
+
+
+def prepare_machine(say: Callable[[str], None]) -> None:
+    """Have the native EVM ready before nodes are forked: compiled once for all, its memory shared by all.
+
+    A process of its own compiles: the compiler's memory goes with it. Where there can be none, the nodes say so.
+    """
+    try:
+        wanted = choice.from_environment()
+    except choice.NoSuchMachine:
+        return
+    if wanted is choice.Evm.PLAIN or not llvm.is_installed():
+        return
+    if elf.fits() and object_file.cached() is None:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                object_file.obtain(say)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    with contextlib.suppress(choice.NoSuchMachine):
+        choice.machine(choice.Evm.NATIVE, say)
 
 
 def main(entry: str = DEFAULT_ENTRY) -> int:
@@ -150,6 +179,7 @@ def main(entry: str = DEFAULT_ENTRY) -> int:
     run = load_entry(entry)
     for module in PRELOADED:
         importlib.import_module(module)
+    prepare_machine(lambda line: _tell(replies, {"op": "busy", "line": line}))
     gc.collect()
     gc.freeze()  # children share these pages: the collector must not touch them
     child = ForkServer(requests, replies).serve()

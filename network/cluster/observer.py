@@ -29,6 +29,8 @@ class NodeStatus:
     state_root: str | None = None
     finalized: int | None = None
     finalized_hash: str | None = None
+    evm: str | None = None
+    """native or plain"""
 
 
 def clients_of(network: NetworkFile, timeout_seconds: float = 30.0) -> list[NodeClient]:
@@ -71,11 +73,12 @@ def observe(run: RunDirectory, timeout_seconds: float = 3.0) -> list[NodeStatus]
 
 
 def _facts(client: NodeClient) -> dict[str, Any]:
-    latest, finalized, peers = client.batch(
+    latest, finalized, peers, status = client.batch(
         [
             ("eth_getBlockByNumber", ["latest", False]),
             ("eth_getBlockByNumber", ["finalized", False]),
             ("net_peerCount", []),
+            ("evmesh_status", []),
         ]
     )
     return {
@@ -85,6 +88,7 @@ def _facts(client: NodeClient) -> dict[str, Any]:
         "state_root": latest["stateRoot"],
         "finalized": int(finalized["number"], 16) if finalized else 0,
         "finalized_hash": finalized["hash"] if finalized else None,
+        "evm": status.get("evm") if isinstance(status, dict) else None,
     }
 
 

@@ -50,6 +50,7 @@ class Supervisor:
         if nodes is None:
             self._clear_faults()
         self._server = self._shared or server or WarmServer()
+        self._server.report = self._report
         records: dict[str, ProcessRecord] = {}
         try:
             self._start_links()

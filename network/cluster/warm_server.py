@@ -12,12 +12,15 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from network.failures import Failure, TimedOut
 
 DEFAULT_ENTRY: Final = "network.faults.node_program:run"
+BUSY_SECONDS: Final = 120.0
+"""Longer than compiling the EVM takes on a slow machine."""
 _LOG_TAIL_LINES: Final = 15
 
 
@@ -44,6 +47,8 @@ class WarmServer:
         self._buffer = b""
         self._used = False
         self._events: list[dict[str, Any]] = []
+        self.report: Callable[[str], None] = lambda line: None
+        """Who hears what takes long there."""
 
     def start(self, node: str, config: Path, output: Path, log: Path, entry: str | None = None) -> None:
         """Ask for a node (or for what ``entry`` runs); ``started`` follows among the events. Raises Failure."""
@@ -61,6 +66,9 @@ class WarmServer:
                 if event["op"] == "started" and event["node"] == node:
                     self._events.remove(event)
                     return int(event["pid"])
+            if any(event["op"] == "busy" for event in self._events):
+                self._events = [event for event in self._events if event["op"] != "busy"]
+                deadline += BUSY_SECONDS
             if time.monotonic() > deadline:
                 raise TimedOut(f"{node} was not started within {seconds:g} s", "is the machine very busy?")
             self._read(0.05)
@@ -114,7 +122,10 @@ class WarmServer:
         self._buffer += chunk
         while b"\n" in self._buffer:
             line, self._buffer = self._buffer.split(b"\n", 1)
-            self._events.append(json.loads(line))
+            event = json.loads(line)
+            if event["op"] == "busy":
+                self.report(event["line"])
+            self._events.append(event)
 
     def _broken(self) -> Failure:
         self._process.wait(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from node.evm.native import choice
 from node.primitives.hexadecimal import to_data, to_quantity
 from node.rpc.api import Api
 from node.rpc.errors import INVALID_PARAMS, RpcError
@@ -57,6 +58,7 @@ def status(api: Api) -> Json:
         "client": client_version(backend.version),
         "chainId": to_quantity(chain.chain_id),
         "genesisHash": to_data(chain.genesis_hash),
+        "evm": choice.kind_of(backend.vm),
         "engine": facts.pop("engine", None),
         "role": facts.pop("role", None) or ("validator" if facts.get("validator") else "follower"),
         "head": _mark(chain.head),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final, cast
 
 from node.evm.interpreter import Interpreter
-from node.evm.machine import VirtualMachine
+from node.evm.machine import MessageMachine, VirtualMachine
 
 VARIABLE: Final = "EVMESH_EVM"
 
@@ -22,7 +22,7 @@ class Evm(StrEnum):
     AUTO = "auto"
 
 
-DEFAULT: Final = Evm.PLAIN
+DEFAULT: Final = Evm.AUTO
 
 
 class NoSuchMachine(Exception):
@@ -42,6 +42,11 @@ def read_choice(text: str, where: str) -> Evm:
 def from_environment() -> Evm:
     """EVMESH_EVM, else the default. Raises ``NoSuchMachine``."""
     return read_choice(os.environ.get(VARIABLE, ""), VARIABLE)
+
+
+def kind_of(vm: VirtualMachine) -> Evm:
+    """Which of the two a machine is."""
+    return Evm.NATIVE if isinstance(vm, MessageMachine) else Evm.PLAIN
 
 
 class _Told:

@@ -24,8 +24,7 @@ from node.evm.native.compiler.module import HANDLER_AT
 from node.evm.native.compiler.types import layout
 from node.evm.native.endings import outcome_of
 from node.evm.native.interpreter.catalogue import UnknownInstruction
-from node.evm.native.llvm import LoadedObject
-from node.evm.native.object_file import NativeUnavailable
+from node.evm.native.object_file import LoadedObject, NativeUnavailable
 from node.evm.native.rules import GAS_MAX, lay_out
 from node.evm.native.runtime import records
 from node.evm.native.runtime.records import Frame as FrameRecord

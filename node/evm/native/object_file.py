@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from node.evm.native import llvm
+from node.evm.native import elf, llvm
 from node.evm.native.compiler.module import HANDLER_AT, compile_module
 from node.evm.native.interpreter import calls, catalogue, transaction
 from node.evm.native.runtime import keccak, world
@@ -31,6 +32,7 @@ EXPORTS: Final[dict[str, Callable[..., Any]]] = {
 MAGIC: Final = b"evmesh native 1\n"
 DIGEST_BYTES: Final = 32
 CACHE_VARIABLE: Final = "EVMESH_CACHE_DIR"
+LOCK_FILE: Final = "building"
 COMPILING: Final = "compiling the native EVM (once, some seconds)"
 
 
@@ -50,8 +52,7 @@ def key() -> str:
     for path in sorted(package.rglob("*.py")):
         digest.update(f"{path.relative_to(package).as_posix()} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
-    target = f"{llvm.target_triple()} {llvm.target_features()}"
-    digest.update(f"{llvm.compiler_version()}, {target}, level {llvm.OPTIMISATION_LEVEL}".encode())
+    digest.update(f"{llvm.compiler_version()}, {llvm.target()}, level {llvm.OPTIMISATION_LEVEL}".encode())
     return digest.hexdigest()
 
 
@@ -106,24 +107,67 @@ def write(path: Path, content: bytes) -> None:
         raise
 
 
+def cached(directory: Path | None = None) -> bytes | None:
+    """The object, if it is kept already."""
+    return read(_path(directory))
+
+
+def _path(directory: Path | None) -> Path:
+    return (cache_directory() if directory is None else directory) / f"{key()}.o"
+
+
 def obtain(say: Callable[[str], None], directory: Path | None = None) -> bytes:
-    """The object: from the cache, else compiled and kept there; a cache that cannot be written costs only time."""
-    path = (cache_directory() if directory is None else directory) / f"{key()}.o"
+    """The object: from the cache, else compiled and kept there; a cache that cannot be written costs only time.
+
+    Of several processes that want it at once one compiles, the others wait for it.
+    """
+    path = _path(directory)
     found = read(path)
     if found is not None:
         return found
-    say(COMPILING)
-    content = build()
-    with contextlib.suppress(OSError):
-        write(path, content)
+    with _alone(path.parent):
+        found = read(path)
+        if found is not None:
+            return found
+        say(COMPILING)
+        content = build()
+        with contextlib.suppress(OSError):
+            write(path, content)
     return content
 
 
-def load(say: Callable[[str], None] = lambda line: None, directory: Path | None = None) -> llvm.LoadedObject:
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Nobody else is in here; where there can be no lock, nobody waits."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        lock = os.open(directory / LOCK_FILE, flags, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(ImportError):  # Windows has none
+            locks = importlib.import_module("fcntl")
+            locks.flock(lock, locks.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+class LoadedObject(Protocol):
+    """An object file in executable memory; lives as long as its addresses are used."""
+
+    addresses: dict[str, int]
+
+
+def load(say: Callable[[str], None] = lambda line: None, directory: Path | None = None) -> LoadedObject:
     """The machine in executable memory. Raises ``NativeUnavailable``: no llvmlite, or memory may not be executable."""
     if not llvm.is_installed():
         raise NativeUnavailable("llvmlite is not installed")
+    names = (*EXPORTS, HANDLER_AT)
     try:
-        return llvm.LoadedObject(obtain(say, directory), (*EXPORTS, HANDLER_AT))
+        content = obtain(say, directory)
+        return elf.ElfImage(content, names) if elf.fits() else llvm.LoadedObject(content, names)
     except (OSError, RuntimeError, ImportError, MemoryError) as error:
         raise NativeUnavailable(f"{type(error).__name__}: {error}") from error

@@ -16,6 +16,7 @@ from network.cluster.observer import clients_of, compare, observe
 from network.cluster.process import ProcessRecord, record_of, send_signal, start_time_of
 from network.cluster.readiness import parse_ready, wait_ready, wait_until
 from network.failures import Failure, TimedOut
+from node.evm.native import choice, llvm, object_file
 
 
 @pytest.fixture
@@ -196,3 +197,17 @@ def test_comparison_is_at_one_height_and_names_who_is_silent(make_run, stand_in,
         NodeClient(clients[0].url).block_number()
     for client in clients:
         client.close()
+
+
+@pytest.mark.skipif(not llvm.is_installed(), reason="no llvmlite for this Python")
+def test_the_first_start_compiles_the_evm_once_and_says_so(make_run, stand_in, supervisor_of, monkeypatch, tmp_path):
+    """In the fork server, before any node: nodes find it in memory, later networks in the cache."""
+    monkeypatch.setenv(object_file.CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.delenv(choice.VARIABLE, raising=False)
+    for name in ("first", "second"):
+        supervisor = supervisor_of(make_run(name))
+        supervisor.start(stand_in())
+        supervisor.stop()
+        process.reap()
+    assert supervisor_of.said == [object_file.COMPILING]
+    assert len(list(tmp_path.glob("native/*.o"))) == 1

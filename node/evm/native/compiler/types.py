@@ -7,9 +7,7 @@ arithmetic wraps around at the width. There is no implicit conversion but that o
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -140,7 +138,7 @@ _LAYOUTS: dict[type[Struct], dict[str, Field]] = {}
 
 
 def layout(struct: type[Struct]) -> dict[str, Field]:
-    """The fields of ``struct``, of its base classes first."""
+    """The fields of ``struct``, of its base classes first; annotations are text (PEP 563)."""
     known = _LAYOUTS.get(struct)
     if known is not None:
         return known
@@ -149,15 +147,11 @@ def layout(struct: type[Struct]) -> dict[str, Field]:
     for owner in reversed(struct.__mro__):
         if owner in (Struct, object):
             continue
-        body = ast.parse(textwrap.dedent(inspect.getsource(owner))).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for statement in body.body:
-            if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
-                continue
-            kind = NAMED.get(ast.unparse(statement.annotation))
+        for name, annotation in inspect.get_annotations(owner).items():
+            kind = NAMED.get(annotation)
             if kind is None:
-                raise TypeError(f"{struct.__name__}.{statement.target.id}: no type {ast.unparse(statement.annotation)}")
-            fields[statement.target.id] = Field(offset, kind)
+                raise TypeError(f"{struct.__name__}.{name}: no type {annotation}")
+            fields[name] = Field(offset, kind)
             offset += (kind.size + 7) & ~7
     _LAYOUTS[struct] = fields
     return fields
