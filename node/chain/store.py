@@ -17,11 +17,21 @@ from node.types.blocks import Block, Header, decode_body, decode_header
 from node.types.operations import MalformedOperations, Operation, decode_operations, encode_operations
 from node.types.receipts import Receipt, decode_receipts, encode_receipts
 
-CACHED_BLOCKS: Final = 256
+CACHED_HEADERS: Final = 1024
+CACHED_TRANSACTIONS: Final = 8_192
+"""In cached blocks, and as many in cached receipts (about 2 KB each): full blocks must not fill memory."""
 
 
 class CorruptDatabase(RuntimeError):
     """The database lacks or garbles something that it must hold; the node must not go on."""
+
+
+def _weight_of_block(block: Block) -> int:
+    return len(block.transactions) + 16
+
+
+def _weight_of_receipts(receipts: tuple[Receipt, ...]) -> int:
+    return len(receipts) + 16
 
 
 class ChainStore:
@@ -29,9 +39,11 @@ class ChainStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._headers: BoundedCache[bytes, Header] = BoundedCache(4 * CACHED_BLOCKS)
-        self._blocks: BoundedCache[bytes, Block] = BoundedCache(CACHED_BLOCKS)
-        self._receipts: BoundedCache[bytes, tuple[Receipt, ...]] = BoundedCache(CACHED_BLOCKS)
+        self._headers: BoundedCache[bytes, Header] = BoundedCache(CACHED_HEADERS)
+        self._blocks: BoundedCache[bytes, Block] = BoundedCache(CACHED_TRANSACTIONS, _weight_of_block)
+        self._receipts: BoundedCache[bytes, tuple[Receipt, ...]] = BoundedCache(
+            CACHED_TRANSACTIONS, _weight_of_receipts
+        )
 
     # --- reads ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -11,15 +12,20 @@ V = TypeVar("V")
 class BoundedCache(Generic[K, V]):
     """Keeps between half and all of ``entries_max`` entries, the recently used ones. Values are never None.
 
+    Where entries differ much in size, ``weigh`` says how many each counts for; a single heavy one is kept too.
+
     Two generations instead of a chain: when the young one is full the old one is dropped, and a hit in the
     old one moves the entry up. Every step is one dict operation, so that threads may share a cache: at worst
     an entry is forgotten early.
     """
 
-    __slots__ = ("_half", "_old", "_young")
+    __slots__ = ("_half", "_old", "_weigh", "_weight", "_young")
 
-    def __init__(self, entries_max: int) -> None:
+    def __init__(self, entries_max: int, weigh: Callable[[V], int] | None = None) -> None:
         self._half = max(entries_max // 2, 1)
+        self._weigh = weigh
+        self._weight = 0
+        """Of the young ones; entries that were put twice or dropped count on."""
         self._young: dict[K, V] = {}
         self._old: dict[K, V] = {}
 
@@ -35,10 +41,14 @@ class BoundedCache(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Keep ``value``."""
         young = self._young
-        if len(young) >= self._half:
+        weigh = self._weigh
+        if (len(young) if weigh is None else self._weight) >= self._half:
             self._old = young
             self._young = young = {}
+            self._weight = 0
         young[key] = value
+        if weigh is not None:
+            self._weight += weigh(value)
 
     def drop(self, key: K) -> None:
         """Forget one entry, whether it is kept or not."""

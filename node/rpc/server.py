@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,10 +21,15 @@ from node.rpc.errors import INVALID_REQUEST, RpcError
 from node.rpc.host_check import Doorkeeper
 from node.rpc.http_connection import Heads, HttpConnection
 from node.rpc.http_port import KEEPALIVE_SECONDS, HttpPort
+from node.runtime.clock import Clock
+from node.telemetry.logs import Log
 
 JSON: Final = "application/json"
 SHUTDOWN_SECONDS: Final = 2.0
 BACKLOG: Final = 512
+
+_SILENT: Final = logging.Logger("aiohttp", logging.CRITICAL + 1)
+"""aiohttp writes a traceback for whatever is no HTTP, so that anybody could fill the node's log."""
 
 WEBSOCKET_PATHS: Final = ("/", "/ws")
 
@@ -82,13 +88,14 @@ class RpcServer:
         dispatcher: Dispatcher,
         health: Callable[[], Health],
         metrics: Callable[[], bytes],
-        now_ms: Callable[[], int],
+        clock: Clock,
+        log: Log,
         routes: Mapping[tuple[str, str], Handler] | None = None,
         websocket: Handler | None = None,
     ) -> None:
-        """``now_ms``: wall time, Unix milliseconds."""
         self._config = config
         self._websocket = websocket
+        self._log = log
         self._dispatcher = dispatcher
         self._health = health
         self._metrics = metrics
@@ -105,7 +112,7 @@ class RpcServer:
         self._address = (config.host, config.port)
         self._stopping = False
         self._heads = Heads(self._door, config.request_bytes_max)
-        self._port = HttpPort(config.connections_max, now_ms)
+        self._port = HttpPort(config.connections_max, clock.now_ms)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -125,6 +132,7 @@ class RpcServer:
             self._handle,
             request_factory=self._request,
             access_log=None,
+            logger=_SILENT,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
@@ -178,6 +186,11 @@ class RpcServer:
             return web.Response(status=503, text="too many requests at once\n", headers={"Retry-After": "1"})
         try:
             return await self._routed(request)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception as error:  # the rim: what a path's handler fails at must not look like the client's fault
+            self._log.error("http request failed", path=request.path, error=f"{type(error).__name__}: {error}")
+            return web.Response(status=500, text="internal error\n")
         finally:
             self._port.leave()
 
@@ -223,6 +236,8 @@ class RpcServer:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return self._too_large()
+        except web.RequestPayloadError:
+            return web.Response(status=400, text="the body is not what its headers say\n")
         return web.Response(body=await self._dispatcher.call(body), content_type=JSON)
 
     def _too_large(self) -> web.Response:

@@ -108,7 +108,8 @@ class RpcService:
             self.dispatcher,
             self._health,
             metrics.render,
-            backend.runtime.clock.now_ms,
+            backend.runtime.clock,
+            backend.log,
             routes,
             self._websocket.handle,
         )
