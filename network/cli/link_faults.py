@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from network.cli.group import json_option, network_option
-from network.cli.output import Output
+from network.cli.output import Output, seconds
 from network.cli.quantities import bytes_per_second, duration_ms, share
-from network.cluster import fault_hands, run_directory
+from network.cluster import aftermath, fault_hands, run_directory
 from network.cluster.fault_board import ActiveFault, read_board
 from network.cluster.fault_words import action, braced, check_sides, node_list, quorum_words, require_links
+from network.cluster.observer import clients_of
+from network.cluster.reports import listed
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput
 from network.faults.kinds import Group
@@ -81,18 +84,47 @@ def _sides(run: RunDirectory, words: Sequence[str], bridges: Sequence[str]) -> l
     epilog="\b\nExamples:\n  evmesh heal          links are whole again\n  evmesh heal --all    nodes, too\n"
 )
 @click.option("--all", "everything", is_flag=True, help="End slow, paused and clock faults, too.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the nodes to agree on one branch.")
+@click.option("--timeout", type=float, default=60.0, show_default=True, help="Seconds to wait for that.")
 @network_option
 @json_option
-def heal(everything: bool, network_name: str | None, as_json: bool) -> None:
-    """End every fault of the links. Nodes that were killed come back with evmesh restart."""
+def heal(everything: bool, no_wait: bool, timeout: float, network_name: str | None, as_json: bool) -> None:
+    """End every fault of the links, and say whose blocks were replaced where the network had been split.
+
+    Nodes that were killed come back with evmesh restart.
+    """
     out = Output(as_json)
     run = run_directory.find(network_name)
+    clients = [] if no_wait else clients_of(run.network(), 5.0)
+    try:
+        told = aftermath.branches(clients)
+        fork = aftermath.fork_of(told)
+        transactions = aftermath.transactions_of(clients, told, fork) if fork is not None else {}
+        began = time.monotonic()
+        healed, left = fault_hands.heal(run, everything)
+        out.line(f"healed: {'; '.join(healed)}" if healed else "there was nothing to heal")
+        if left:
+            out.line(f"still on: {'; '.join(left)}")
+        after = None
+        if fork is not None and healed:
+            names = [branch.name for branch in told]
+            asked = [client for client in clients if client.name in names]
+            finalized = aftermath.settled(asked, fork, began + timeout)
+            after = aftermath.outcome(asked, told, transactions, finalized, time.monotonic() - began)
+            for line in _after_words(after):
+                out.line(line)
+        out.document({"healed": healed, "still_on": left, "after": after.to_json() if after else None})
+    finally:
+        for client in clients:
+            client.close()
 
-    healed, left = fault_hands.heal(run, everything)
-    out.line(f"healed: {'; '.join(healed)}" if healed else "there was nothing to heal")
-    if left:
-        out.line(f"still on: {'; '.join(left)}")
-    out.document({"healed": healed, "still_on": left})
+
+def _after_words(after: aftermath.Aftermath) -> list[str]:
+    lines = [
+        f"reorg on {listed(loss.nodes)}: depth {loss.depth}, from #{loss.fork_number + 1} on" for loss in after.losses
+    ]
+    lines += [f"dropped: {transaction} ({why})" for transaction, why in after.gone]
+    return [*lines, f"finalized #{after.finalized} on all nodes ({seconds(after.seconds)})"]
 
 
 @click.command(

@@ -131,11 +131,10 @@ class ChainWatch:
 
     def _heed(self, board: Board) -> None:
         """Liars are not judged; what a node without a disk had said is not held against it."""
+        self._liars.update(dict.fromkeys(board.liars))
         for fault in board.faults:
             for node in fault.action.targets:
-                if fault.action.what.is_byzantine:
-                    self._liars[node] = None
-                elif fault.kind == "lost-disk" and node in self._followed:
+                if fault.kind == "lost-disk" and node in self._followed:
                     followed = self._followed[node]
                     if followed.lost_disk_ms < fault.since_ms and self._judge is not None:
                         self._judge.on_lost_disk(node)

@@ -87,6 +87,8 @@ class Board:
     faults: tuple[ActiveFault, ...] = ()
     resets: Mapping[str, int] = field(default_factory=dict)
     """``n0>n1`` to the generation in which connections of that link were to be broken."""
+    liars: tuple[str, ...] = ()
+    """Nodes that were ever told to lie: what they signed then can convict them for as long as the chain lives."""
 
     def of_group(self, *groups: Group) -> list[ActiveFault]:
         """Those that befall links, processes, …"""
@@ -104,7 +106,13 @@ class Board:
 
     def with_fault(self, action: FaultAction, words: str = "") -> Board:
         """One more, from now on."""
-        return replace(self, faults=(*self.faults, ActiveFault(action, now_ms(), words)))
+        told = action.targets if action.what.is_byzantine else ()
+        liars = (*self.liars, *(node for node in told if node not in self.liars))
+        return replace(self, faults=(*self.faults, ActiveFault(action, now_ms(), words)), liars=liars)
+
+    def cleared(self) -> Board:
+        """Without any fault. Who lied is not forgotten."""
+        return Board(self.generation, liars=self.liars)
 
     def without(self, gone: Callable[[ActiveFault], bool]) -> Board:
         """Without those that ``gone`` names."""
@@ -125,6 +133,7 @@ class Board:
             "generation": self.generation,
             "faults": [fault.to_json() for fault in self.faults],
             "resets": dict(self.resets),
+            "liars": list(self.liars),
         }
 
 
@@ -150,6 +159,7 @@ def read_board(directory: Path) -> Board:
             int(content["generation"]),
             tuple(ActiveFault.from_json(entry) for entry in content["faults"]),
             {str(key): int(value) for key, value in content.get("resets", {}).items()},
+            tuple(str(node) for node in content.get("liars", ())),
         )
     except FileNotFoundError:
         return Board()

@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from network.client import NodeClient, ask_all
+from network.client import NodeClient
 from network.cluster import companion
+from network.cluster.aftermath import POLL_SECONDS, canonical, settled
 from network.cluster.fault_board import change_board
 from network.cluster.observer import clients_of
 from network.cluster.reports import Reports, listed
@@ -19,7 +20,6 @@ from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput, Failure, TimedOut
 from network.faults.vocabulary import FaultAction
 
-POLL_SECONDS: Final = 0.2
 SLOTS_PER_BLOCK: Final = 12
 """A side with half of the proposers needs two slots a block; luck may need more."""
 SETTLE_SECONDS: Final = 90.0
@@ -94,7 +94,7 @@ def bring_about(
             companion.apply(run, board)
         say(f"both sides have built {depth} blocks on #{fork}; healed")
         began = time.monotonic()
-        finalized = _settle(clients, fork, began + SETTLE_SECONDS)
+        finalized = settled(list(clients.values()), fork, began + SETTLE_SECONDS)
         return _outcome(clients, sides, fork, branches, finalized, time.monotonic() - began)
     finally:
         for client in clients.values():
@@ -106,7 +106,7 @@ def _build(
 ) -> tuple[int, list[list[str]]]:
     """(number of the last common block, the hashes above it on each side)."""
     while True:
-        chains = [_unfinalized(clients[side[0]]) for side in sides]
+        chains = [canonical(clients[side[0]]) for side in sides]
         common = [number for number in chains[0] if chains[1].get(number) == chains[0][number]]
         if common:
             fork = max(common)
@@ -117,25 +117,6 @@ def _build(
             raise TimedOut(
                 f"the two sides did not build {depth} blocks each in time", "evmesh tree shows what they did"
             )
-        time.sleep(POLL_SECONDS)
-
-
-def _unfinalized(client: NodeClient) -> dict[int, str]:
-    """Hash by number of a node's canonical blocks, from a little below the finalized one up."""
-    final = client.block_number("finalized")
-    told = client.call("evmesh_stateRoots", hex(max(0, final - 64)), "latest")
-    return {int(mark["number"], 16): str(mark["hash"]) for mark in told}
-
-
-def _settle(clients: dict[str, NodeClient], fork: int, deadline: float) -> int:
-    """Wait until every node has finalized the same block above the fork; its number."""
-    while True:
-        answers: list[Any] = ask_all(list(clients.values()), lambda client: client.block("finalized"))
-        numbers = [int(one["number"], 16) if isinstance(one, dict) else -1 for one in answers]
-        if min(numbers) > fork:
-            return min(numbers)
-        if time.monotonic() > deadline:
-            raise TimedOut("the nodes did not finalize a common block in time", "evmesh why not-finalized")
         time.sleep(POLL_SECONDS)
 
 

@@ -87,7 +87,7 @@ class Supervisor:
     def _clear_faults(self) -> None:
         """A network that is started as a whole has no faults; what was done to it the last time is over."""
         if read_board(self.run.path).faults:
-            change_board(self.run.path, lambda board: Board(board.generation))
+            change_board(self.run.path, Board.cleared)
         for name in self.run.node_names():
             (self.run.node_dir(name) / CLOCK_FILE).unlink(missing_ok=True)
 

@@ -31,6 +31,7 @@ CAMPAIGNS = (
     "test_page.py",
     "test_pos.py",
     "test_pos_faults.py",
+    "test_ten_minutes.py",
 )
 """Faults of every kind on real processes, a browser on them: minutes, most of them waiting."""
 

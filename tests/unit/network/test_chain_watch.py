@@ -10,7 +10,7 @@ import pytest
 
 from network.cluster import companion, judge_process
 from network.cluster.chain_watch import CONTRADICTIONS_MAX, ChainWatch
-from network.cluster.fault_board import change_board
+from network.cluster.fault_board import Board, change_board, read_board
 from network.cluster.process import record_of
 from network.failures import EXIT_DISAGREEMENT, Disagreement
 from network.faults.vocabulary import FaultAction
@@ -283,6 +283,17 @@ def test_liars_are_not_judged(watched):
     change_board(run.path, lambda board: board.with_fault(FaultAction(0, "twins", ("n1",))))
     n0.blocks, n1.blocks = chain(3), chain(3, "other")
     n0.finalized = n1.finalized = 3
+    watch.look()
+
+
+def test_a_lie_of_before_a_resume_is_remembered(watched):
+    """Evidence outlives the fault: a judge that begins later must not take the convicted liar for honest."""
+    run, watch, n0, n1 = watched
+    change_board(run.path, lambda board: board.with_fault(FaultAction(0, "double-vote", ("n1",))))
+    change_board(run.path, Board.cleared)
+    assert read_board(run.path).faults == ()
+    n0.blocks = n1.blocks = chain(1)
+    n0.convicted = n1.convicted = [run.network().nodes[1].validator.lower()]
     watch.look()
 
 
