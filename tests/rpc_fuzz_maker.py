@@ -1,4 +1,4 @@
-"""Requests for the fuzz campaign (tests/rpc_fuzz.py): good ones by the method table, recorded ones, all of them bent."""
+"""Requests for the fuzz campaign (tests/rpc_fuzz.py): good ones by the method table, recorded ones, all bent."""
 
 from __future__ import annotations
 
