@@ -129,10 +129,15 @@ class Watch:
         return node
 
     def _roots(self, reports: Reports) -> list[dict[str, Any]]:
-        """State roots of the last heights, side by side; a height on which two nodes differ does not agree."""
-        heads = [report.number("head") for report in reports.answering]
+        """State roots of the last heights, side by side; a height on which two nodes differ does not agree.
+
+        The last height that half of the nodes have stands on top: a branch that is longer has nothing beside it, and
+        one node far behind must not hide what the others hold.
+        """
+        heads = sorted(report.number("head") for report in reports.answering)
+        top = heads[(len(heads) - 1) // 2] if heads else -1
         rows = []
-        for number in range(max(heads, default=-1), max(-1, max(heads, default=-1) - ROOT_ROWS), -1):
+        for number in range(top, max(-1, top - ROOT_ROWS), -1):
             cells = {
                 report.name: mark.state_root
                 for report in reports.answering

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+import urllib.request
 
 import pytest
 
@@ -57,6 +58,8 @@ def test_foreground_and_ctrl_c(shell):
     ]
     assert [line for line in lines if line in headings] == headings
     assert any(line.startswith("Listening on 127.0.0.1:") for line in lines)
+    page = next(line.split()[-1] for line in lines if line.startswith("Cluster page http://127.0.0.1:"))
+    assert b"<!doctype html>" in urllib.request.urlopen(page, timeout=10).read()
     assert any("(0) 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 (10000.000" in line for line in lines)
     assert len(records(shell, "front")) == 2
     process.send_signal(signal.SIGINT)
@@ -64,6 +67,8 @@ def test_foreground_and_ctrl_c(shell):
     assert process.returncode == 130, errors
     assert gone(shell, "front")
     assert "--resume" in errors
+    with pytest.raises(OSError):
+        urllib.request.urlopen(page, timeout=10)
 
 
 def test_ctrl_c_twice_is_at_once(shell):
@@ -108,6 +113,7 @@ def test_resume_goes_on_where_it_stopped(shell):
     assert (code, "--nodes" in err) == (2, True)
     started = shell.json("up", "-d", "--resume", "--name", "again")
     assert [node["url"] for node in started["nodes"]] == [node["url"] for node in first.nodes]
+    assert started["page"] == first.started["page"]
     for client in first.clients:
         assert client.block(int(sent["receipt"]["blockNumber"], 16))["hash"] == block["hash"]
     wait_height(first.clients[0], int(sent["receipt"]["blockNumber"], 16) + 2, 20)
@@ -148,7 +154,8 @@ def test_two_networks_on_default_ports(shell):
 
 
 def test_one_node_alone(shell):
-    alone = shell.up("--nodes", "1", "--consensus", "instant", "--name", "alone")
+    alone = shell.up("--nodes", "1", "--consensus", "instant", "--name", "alone", "--no-page")
+    assert alone.started["page"] is None
     sent = alone.json("send", "--from", "0", "--to", "1", "--value", "1eth", "--wait", "finalized")
     assert sent["receipt"]["status"] == "0x1"
     alone.close()

@@ -64,7 +64,7 @@ function bars(chart, values, show, titles) {
   );
   const known = values.filter((value) => value !== null);
   update(chart.value, { text: known.length ? show(known.at(-1)) : "–" });
-  update(chart.top, { text: known.length ? show(scale) : "" });
+  update(chart.top, { text: known.some((value) => value > 0) ? show(scale) : "" });
   update(chart.root, { "aria-label": known.length ? `newest ${show(known.at(-1))}, at most ${show(Math.max(...known))}` : "nothing measured yet" });
 }
 
@@ -93,7 +93,7 @@ function lines(chart, series, show) {
   );
   const newest = series.map((one) => one.values.at(-1)).filter((value) => value !== null && value !== undefined);
   update(chart.value, { text: newest.length ? show(Math.max(...newest)) : "–" });
-  update(chart.top, { text: show(scale) });
+  update(chart.top, { text: series.some((one) => one.values.some((value) => value > 0)) ? show(scale) : "" });
 }
 
 function median(values, show) {

@@ -37,8 +37,10 @@ export function drawLinks(place, { links, nodes }, names) {
     (group, line) => {
       const from = points.get(line.one);
       const to = points.get(line.other);
-      // off the middle, so that the labels of two diagonals do not meet
-      group.style.transform = `translate(${from.x + (to.x - from.x) * 0.36}px, ${from.y + (to.y - from.y) * 0.36}px)`;
+      // lines that cross in the centre have their labels beside it
+      const central = Math.hypot((from.x + to.x - SIZE) / 2, (from.y + to.y - SIZE) / 2) < 20;
+      const part = central ? 0.34 : 0.5;
+      group.style.transform = `translate(${from.x + (to.x - from.x) * part}px, ${from.y + (to.y - from.y) * part}px)`;
       const width = line.label.length * 5.9 + 8;
       update(group.firstChild, { width, x: -width / 2 });
       update(group.lastChild, { text: line.label });
@@ -69,7 +71,7 @@ export function drawLinks(place, { links, nodes }, names) {
 
 function start(place) {
   const [lines, labels, nodes] = [svg("g"), svg("g"), svg("g")];
-  const root = svg("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "img", class: "ring" }, lines, labels, nodes);
+  const root = svg("svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "img", class: "ring" }, lines, nodes, labels);
   const list = el("ul", { class: "link-list" });
   place.append(el("div", { class: "ring-box" }, root, list));
   return { svg: root, lines, labels, nodes, list };

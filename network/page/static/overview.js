@@ -32,6 +32,7 @@ export function showNetwork({ network, nodes }) {
   if (key === networkKey) return;
   networkKey = key;
   const engines = { pos: "proof of stake", bft: "bft", instant: "instant" };
+  byId("legend-justified").hidden = network.engine !== "pos";
   fill(
     byId("network"),
     el("strong", { text: network.name }),

@@ -91,7 +91,7 @@ export function showRoots(place, { roots, nodes }, names) {
       ...answering.map((name) => {
         const root = line.roots[name];
         const wrong = root && !line.agree && (tie || root !== most[0]);
-        return { text: root ? short(root, 3, 3) : "–", class: `mono${wrong ? " wrong" : ""}`, title: root ?? `${name} does not have this block` };
+        return { text: root ? short(root, 3, 3).slice(2) : "–", class: `mono${wrong ? " wrong" : ""}`, title: root ?? `${name} does not have this block` };
       }),
     ]);
   });

@@ -11,19 +11,21 @@ const TOP = 16;
 const LEFT = 22;
 const PER_ROW = 2;
 const SHOWN_HEADS = 6;
+const COLUMNS_MIN = 14;
 
 let drawing = null;
 
 /** Bring the drawing up to date. */
 export function drawTree(place, note, tree, names) {
   drawing ??= start(place);
-  const fit = Math.max(4, Math.floor((place.clientWidth - LEFT - 12) / COLUMN));
+  const atEnd = place.scrollLeft + place.clientWidth >= place.scrollWidth - COLUMN;
+  const fit = Math.max(COLUMNS_MIN, Math.floor((place.clientWidth - LEFT - 12) / COLUMN));
   const lowest = Math.max(tree.lowest, tree.highest - fit + 1);
   const blocks = tree.blocks.filter((block) => block.number >= lowest);
   const lanes = Math.max(0, ...blocks.map((block) => block.lane)) + 1;
   const rows = Math.max(1, ...blocks.map((block) => Math.ceil(Math.min(block.head_of.length, SHOWN_HEADS) / PER_ROW)));
   const height = TOP + (lanes - 1) * LANE + HEIGHT + rows * 16 + 8;
-  const width = Math.max(place.clientWidth, LEFT + COLUMN * 4);
+  const width = Math.max(place.clientWidth, LEFT + COLUMN * COLUMNS_MIN);
   update(drawing.svg, { viewBox: `0 0 ${width} ${height}`, width, height });
   const known = new Map(blocks.map((block) => [block.hash, block]));
   drawing.moving.style.transform = `translateX(${LEFT - lowest * COLUMN}px)`;
@@ -34,6 +36,7 @@ export function drawTree(place, note, tree, names) {
     make,
     (group, block) => change(group, block, known, names),
   );
+  if (atEnd) place.scrollLeft = place.scrollWidth; // on a small screen the newest blocks stay in sight
   const branches = new Set(blocks.filter((block) => block.state !== "finalized" && block.state !== "lost").map((block) => block.lane));
   const words = [
     branches.size > 1 ? `${branches.size} branches` : "",

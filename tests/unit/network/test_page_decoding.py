@@ -246,6 +246,9 @@ def test_reading_is_bounded():
     rows, reader, slots = read(many, {})
     assert (len(rows), reader.complete) == (ROWS_MAX, False)
     assert slots.asked <= SLOTS_MAX
+    texts = [variable(f"t{index}", index, "t_string") for index in range(40)]  # few rows, many slots
+    rows, reader, slots = read(texts, dict.fromkeys(range(40), 2**256 - 1))
+    assert (slots.asked <= SLOTS_MAX, reader.complete) == (True, False)
     huge, reader, slots = read([variable("text", 0, "t_string")], {0: 2**256 - 1})
     assert slots.asked <= ITEMS_MAX + 1
     assert len(huge["text"]) <= TEXT_MAX * 8

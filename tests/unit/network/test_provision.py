@@ -180,6 +180,25 @@ def test_default_ports_give_way_to_another_network_only(make_run):
     assert "test-run" in note
 
 
+def test_the_page_takes_the_next_port_unless_one_was_named():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        chosen, note = provision.choose_page(Manifest(page_port=port))
+        assert port < chosen <= port + provision.PAGE_PORTS_TRIED
+        assert f"--page-port {port} is in use" in note
+        assert f"using {chosen}" in note
+        named = Manifest().with_values({"page_port": port}, "test")
+        with pytest.raises(Busy, match=str(port)) as caught:
+            provision.choose_page(named)
+        assert "--page-port" in caught.value.hint
+    assert provision.choose_page(named) == (port, "")
+    assert provision.choose_page(Manifest(page_port=port), taken=[port])[0] > port
+    assert provision.choose_page(Manifest(page=False)) == (None, "")
+    assert provision.choose_page(Manifest(port=0))[0] in ports.DYNAMIC_RANGE
+
+
 def test_free_ports_are_all_different(monkeypatch):
     monkeypatch.setattr(ports, "DYNAMIC_RANGE", range(20_000, 20_040))
     manifest = Manifest().with_values({"nodes": 8, "port": 0, "p2p_port": 0}, "test")
