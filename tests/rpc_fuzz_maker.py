@@ -37,6 +37,8 @@ CODES: Final = (
     "0xef0100" + "11" * 20,
     "0x6020600060006000600060055af1",
 )
+MANY_BELOW_BYTES: Final = 3_000
+"""Only a short request has its lists repeated: at most some 6 MB come out."""
 TAGS: Final = ("latest", "earliest", "pending", "safe", "finalized")
 TRACERS: Final = ("callTracer", "prestateTracer", "4byteTracer", "noTracer", "")
 
@@ -269,7 +271,7 @@ class Maker:
                 + self.one("0", "g", " ", "x", "\u0000", "f" * 64, "é")
                 + text[at + self.chance.randrange(2) :]
             )
-        elif kind == 3 and isinstance(holder[key], list):
+        elif kind == 3 and isinstance(holder[key], list) and len(json.dumps(made)) < MANY_BELOW_BYTES:
             holder[key] = holder[key] * self.one(2, 50, 2_000)
         else:
             holder[key] = self.junk()

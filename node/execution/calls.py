@@ -17,7 +17,7 @@ from node.execution.block_run import BlockHashes, block_environment
 from node.execution.intrinsic import intrinsic_gas
 from node.execution.overrides import BlockOverrides
 from node.execution.transaction import TransactionResult, apply_transaction
-from node.execution.validity import CheckedTransaction, check_funds, maximum_cost
+from node.execution.validity import CheckedTransaction, check_blobs, check_funds, maximum_cost
 from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.state.journal import JournaledState
 from node.state.view import StateView
@@ -59,6 +59,7 @@ class CallRequest:
 
     sender: Address = ZERO_ADDRESS
     to: Address | None = None
+    chain_id: int | None = None
     gas: int | None = None
     gas_price: int | None = None
     max_fee_per_gas: int | None = None
@@ -168,9 +169,17 @@ def _transaction(request: CallRequest, gas: int, journal: JournaledState, enviro
 
 
 def check_call(
-    tx: Transaction, sender: Address, journal: JournaledState, environment: BlockEnvironment, spec: Spec
+    tx: Transaction,
+    sender: Address,
+    journal: JournaledState,
+    environment: BlockEnvironment,
+    spec: Spec,
+    free_blobs: bool = True,
 ) -> CheckedTransaction:
-    """The checks that make sense for a call: not nonce, signature, sender's code or the transaction gas cap."""
+    """The checks that make sense for a call: not nonce, signature, sender's code or the transaction gas cap.
+
+    ``free_blobs``: blobs are paid only where a fee for them was named; calls rarely name one.
+    """
     if tx.max_priority_fee_per_gas > tx.max_fee_per_gas:
         raise InvalidTransaction(
             TransactionReason.PRIORITY_GREATER_THAN_MAX_FEE_PER_GAS,
@@ -186,11 +195,15 @@ def check_call(
             max_fee_per_gas=tx.max_fee_per_gas,
             base_fee=base_fee,
         )
+    if tx.type == BLOB and spec.blobs is not None:
+        check_blobs(tx, spec.blobs)
+    if tx.type == SET_CODE and tx.to is None:
+        raise InvalidTransaction(TransactionReason.TYPE_4_TX_CONTRACT_CREATION, sender=sender)
     size_max = spec.initcode_size_max
     if tx.to is None and size_max is not None and len(tx.data) > size_max:
         raise InvalidTransaction(TransactionReason.INITCODE_SIZE_EXCEEDED, size=len(tx.data), maximum=size_max)
-    # Blobs are paid only where a fee for them was named; calls rarely name one.
-    blob_gas = len(tx.blob_versioned_hashes) * GAS_PER_BLOB if tx.max_fee_per_blob_gas else 0
+    paid = tx.max_fee_per_blob_gas > 0 or not free_blobs
+    blob_gas = len(tx.blob_versioned_hashes) * GAS_PER_BLOB if paid else 0
     if blob_gas and tx.max_fee_per_blob_gas < environment.blob_base_fee:
         raise InvalidTransaction(
             TransactionReason.INSUFFICIENT_MAX_FEE_PER_BLOB_GAS,

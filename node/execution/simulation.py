@@ -268,13 +268,14 @@ class _Calls:
         """Run one. Raises SimulationError, InvalidTransaction."""
         journal, environment = self._journal, self._environment
         tx = self._transaction(request)
+        validation = self._ground.validation
         checking = environment
-        if self._ground.validation:
-            _check_nonce(tx, request.sender, journal.nonce(request.sender))
-        elif tx.max_fee_per_gas == 0 and tx.max_priority_fee_per_gas == 0:
+        if not validation and tx.max_fee_per_gas == 0 and tx.max_priority_fee_per_gas == 0:
             checking = replace(environment, base_fee_per_gas=0)  # nothing offered, nothing asked
         try:
-            checked = check_call(tx, request.sender, journal, checking, self._spec)
+            if validation:
+                _check_nonce(tx, request.sender, journal.nonce(request.sender))
+            checked = check_call(tx, request.sender, journal, checking, self._spec, free_blobs=not validation)
         except InvalidTransaction as refusal:
             refusal.facts["supplied_gas"] = tx.gas_limit
             raise

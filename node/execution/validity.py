@@ -108,7 +108,7 @@ def check_static(tx: Transaction, spec: Spec, chain_id: int, gas_limit: int) -> 
     blob_gas = 0
     if tx.type == BLOB:
         assert spec.blobs is not None, "a fork with blob transactions has blob rules"
-        blob_gas = _check_blobs(tx, spec.blobs)
+        blob_gas = check_blobs(tx, spec.blobs)
     elif tx.type == UNSIGNED and tx.to == ORDERS:
         orders_of(tx)
     elif tx.type == SET_CODE:
@@ -130,8 +130,8 @@ def orders_of(tx: Transaction) -> tuple[Operation, ...]:
     return orders
 
 
-def _check_blobs(tx: Transaction, rules: BlobRules) -> int:
-    """The blob gas of a well-formed blob transaction."""
+def check_blobs(tx: Transaction, rules: BlobRules) -> int:
+    """The blob gas of a well-formed blob transaction. Raises InvalidTransaction."""
     hashes = tx.blob_versioned_hashes
     if tx.to is None:
         raise InvalidTransaction(TransactionReason.TYPE_3_TX_CONTRACT_CREATION)

@@ -196,6 +196,10 @@ class Pool(Protocol):
         """A waiting transaction."""
         ...
 
+    def sidecar(self, transaction_hash: bytes) -> Sidecar | None:
+        """The blobs of a waiting blob transaction."""
+        ...
+
     def pending_nonce(self, address: Address) -> int:
         """The next nonce after the account's executable transactions."""
         ...

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from node.execution.calls import CallRequest
 from node.primitives.scalars import U64_MAX, ZERO_ADDRESS, Address
+from node.rpc.errors import refused
 from node.rpc.parameters import (
     ParameterError,
     address,
@@ -28,21 +29,19 @@ CALL_DATA_MAX: Final = 1024 * 1024
 
 
 def call_request(value: object) -> CallRequest:
-    """Read the object. Keys that say nothing about the run (chainId, type) are accepted. Raises ParameterError."""
+    """Read the object; ``type`` says nothing about the run. Raises ParameterError, or RpcError for contradictions."""
     given = fields(value, "transaction")
     gas_price = _optional(given, "gasPrice")
     max_fee = _optional(given, "maxFeePerGas")
     tip = _optional(given, "maxPriorityFeePerGas")
     if gas_price is not None and (max_fee is not None or tip is not None):
-        raise ParameterError("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
-    if max_fee is not None and tip is not None and tip > max_fee:
-        raise ParameterError(f"maxFeePerGas ({max_fee}) < maxPriorityFeePerGas ({tip})")
-    for key in ("chainId", "type"):
-        _optional(given, key)
+        raise refused("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified")
+    _optional(given, "type")
     sender, target = given.get("from"), given.get("to")
     return CallRequest(
         sender=ZERO_ADDRESS if sender is None else _field(address, sender, "from"),
         to=None if target is None else _field(address, target, "to"),
+        chain_id=_optional(given, "chainId"),
         gas=_optional(given, "gas", U64_MAX),
         gas_price=gas_price,
         max_fee_per_gas=max_fee,
@@ -76,9 +75,7 @@ def _call_data(given: Mapping[str, Any]) -> bytes:
     """``input``, or ``data`` for older clients; both where they agree (cast sends both)."""
     first, second = given.get("input"), given.get("data")
     if first is not None and second is not None and first != second:
-        raise ParameterError(
-            'both "data" and "input" are set and not equal. Please use "input" to pass transaction call data'
-        )
+        raise refused('both "data" and "input" are set and not equal. Please use "input" to pass transaction call data')
     chosen = first if first is not None else second
     if chosen is None:
         return b""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from node.primitives.hexadecimal import to_quantity
+from node.primitives.hexadecimal import to_data, to_quantity
 from node.primitives.scalars import Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
@@ -29,6 +29,12 @@ def chain_id(api: Api) -> str:
 def block_number(api: Api) -> str:
     """Height of the head."""
     return to_quantity(api.backend.chain.head.number)
+
+
+@method("eth_coinbase")
+def coinbase(api: Api) -> str:
+    """Who got the fees of the head block: nodes here answer alike, whoever proposes next."""
+    return to_data(api.backend.chain.head.coinbase)
 
 
 @method("eth_syncing")

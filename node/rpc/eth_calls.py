@@ -131,10 +131,17 @@ def known_hashes(api: Api, header: Header) -> Callable[[int], Hash32]:
     return lambda number: block_hash(number) if number <= parent.number else ZERO_HASH
 
 
+def check_chain(request: CallRequest, chain_id: int) -> None:
+    """A call that names a chain must mean this one. Raises RpcError."""
+    if request.chain_id is not None and request.chain_id != chain_id:
+        raise refused(f"chainId does not match node's (have={request.chain_id}, want={chain_id})")
+
+
 def run_in_words(
     function: Callable[..., Any], request: CallRequest, on: Surroundings, machine: VirtualMachine | None = None
 ) -> Any:
     """One of the functions of execution/calls.py, its refusals in geth's words. Raises RpcError."""
+    check_chain(request, on.chain_id)
     vm = on.machine if machine is None else machine
     try:
         return function(request, on.view, on.header, on.spec, vm, on.chain_id, on.block_hash, on.gas_cap, on.block)

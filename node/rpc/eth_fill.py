@@ -10,8 +10,8 @@ from node.primitives.hexadecimal import to_data, to_quantity
 from node.rpc import encoding
 from node.rpc.api import Api
 from node.rpc.call_parameters import call_request
-from node.rpc.errors import invalid_params
-from node.rpc.eth_calls import run_in_words, surroundings
+from node.rpc.errors import refused
+from node.rpc.eth_calls import check_chain, run_in_words, surroundings
 from node.rpc.methods import MethodTable
 from node.rpc.parameters import Tag
 from node.types.transactions import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY, SET_CODE, Transaction
@@ -33,8 +33,9 @@ async def gas_needed(api: Api, request: CallRequest) -> int:
 
 async def filled_transaction(api: Api, request: CallRequest) -> Transaction:
     """The transaction with everything that was missing, unsigned. Raises RpcError."""
+    check_chain(request, api.backend.chain.chain_id)
     if request.to is None and not request.data:
-        raise invalid_params("contract creation without any data provided")
+        raise refused("contract creation without any data provided")
     fees, chain = api.fees, api.backend.chain
     next_fee = fees.next_base_fee(chain.head)
     filled = request
@@ -50,7 +51,7 @@ async def filled_transaction(api: Api, request: CallRequest) -> Transaction:
                 tip = min(tip, request.max_fee_per_gas)
         cap = tip + 2 * next_fee if request.max_fee_per_gas is None else request.max_fee_per_gas
         if cap < tip:
-            raise invalid_params(f"maxFeePerGas ({cap}) < maxPriorityFeePerGas ({tip})")
+            raise refused(f"maxFeePerGas ({cap}) < maxPriorityFeePerGas ({tip})")
         filled = replace(filled, max_fee_per_gas=cap, max_priority_fee_per_gas=tip)
     if request.blob_versioned_hashes and request.max_fee_per_blob_gas is None:
         filled = replace(filled, max_fee_per_blob_gas=2 * fees.next_blob_base_fee(chain.head))

@@ -25,7 +25,7 @@ from node.rpc import encoding
 from node.rpc.api import Api
 from node.rpc.call_parameters import call_request
 from node.rpc.errors import INTERNAL_ERROR, INVALID_PARAMS, RpcError, execution_reverted, invalid_params, refused
-from node.rpc.eth_calls import TimedMachine
+from node.rpc.eth_calls import TimedMachine, check_chain
 from node.rpc.methods import MethodTable
 from node.rpc.override_parameters import NO_OVERRIDES, read_block_overrides, state_overrides
 from node.rpc.parameters import BlockId, Tag, address, boolean, fields, hash32, items, quantity64
@@ -149,6 +149,9 @@ async def eth_simulate(api: Api, request: SimulationRequest, block: BlockId = Ta
 
 def _simulate(ground: Ground, request: SimulationRequest) -> list[Json]:
     """Raises RpcError."""
+    for block in request.blocks:
+        for call in block.calls:
+            check_chain(call, ground.chain_id)
     try:
         results = simulate(ground, request.blocks)
     except SimulationError as error:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from node.execution.overrides import BlockOverrides
 from node.primitives.scalars import Address, Hash32
+from node.rpc.errors import refused
 from node.rpc.parameters import LIST_ITEMS_MAX, ParameterError, address, data, fields, hash32, quantity, quantity64
 from node.state.overrides import AccountOverride
 
@@ -39,7 +40,7 @@ def state_overrides(value: object) -> StateOverrides:
         name = _named(address, key, "state overrides")
         found = fields(entry, f"state override of {key}")
         if found.get("state") is not None and found.get("stateDiff") is not None:
-            raise ParameterError(f"account {key} has both 'state' and 'stateDiff'")
+            raise refused(f"account {key} has both 'state' and 'stateDiff'")
         accounts[name] = AccountOverride(
             balance=_optional(quantity, found, "balance"),
             nonce=_optional(quantity64, found, "nonce"),
@@ -61,7 +62,7 @@ def block_overrides(value: object) -> BlockOverrides:
 def read_block_overrides(given: Mapping[str, Any]) -> BlockOverrides:
     """As ``block_overrides``, from an object that may hold more."""
     return BlockOverrides(
-        number=_either(quantity64, given, "number", "blockNumber"),
+        number=_either(quantity, given, "number", "blockNumber"),
         difficulty=_optional(quantity, given, "difficulty"),
         time=_either(quantity64, given, "time", "timestamp"),
         gas_limit=_optional(quantity64, given, "gasLimit"),

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from node.execution.builder import BuiltBlock, PayloadAttributes, build_block
 from node.execution.geth_words import geth_message
 from node.primitives.hexadecimal import to_data, to_quantity
-from node.primitives.scalars import ZERO_HASH, Hash32
+from node.primitives.scalars import ZERO_HASH, Address, Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
+from node.rpc.backend import Pool
 from node.rpc.errors import invalid_params, refused
 from node.rpc.eth_calls import TimedMachine
 from node.rpc.eth_simulate import read_withdrawals
 from node.rpc.eth_transactions import decoded
 from node.rpc.methods import MethodTable
 from node.rpc.parameters import ParameterError, address, data, fields, hash32, items, quantity64
+from node.types.blobs import Sidecar
 from node.types.invalid import InvalidBlock
-from node.types.transactions import Transaction
+from node.types.transactions import BLOB, Transaction
 
 GAS_LIMIT_TARGET: Final = 60_000_000
 """Where gas limits move to, block by block; geth's."""
 TRANSACTIONS_MAX: Final = 4_096
 EXTRA_DATA_MAX: Final = 32
+TIP_MIN: Final = 1_000_000
+"""Wei a gas that a transaction of the pool must leave to the proposer; geth's."""
 
 Json = dict[str, Any]
 
@@ -76,18 +81,34 @@ async def build(
         raise refused(f"invalid timestamp: {attributes.timestamp} <= {parent.timestamp}")
     if len(extra_data) > EXTRA_DATA_MAX:
         raise invalid_params(f"invalid argument 3: extra data of {len(extra_data)} bytes, at most {EXTRA_DATA_MAX}")
+    sidecars: dict[Hash32, Sidecar | None] = {}
+    candidates: list[Transaction] = []
     if transactions is not None:
-        candidates = [decoded(raw)[0] for raw in transactions]
+        for raw in transactions:
+            tx, sidecars[tx.hash] = decoded(raw)
+            candidates.append(tx)
     else:
-        waiting = pool.content().pending
-        candidates = [tx for by_nonce in waiting.values() for _, tx in sorted(by_nonce.items())]
+        candidates = _worth_it(pool, api.fees.next_base_fee(parent))
     built = await api.lane.run(_build, api, parent_hash, attributes, candidates, extra_data)
     if transactions is not None:
         if built.skipped:
             raise refused(geth_message(built.skipped[0][1]))
         if len(built.block.transactions) != len(candidates):
             raise refused("gas limit reached")
-    return _told(built)
+    blobs = [tx for tx in built.block.transactions if tx.type == BLOB]
+    return _told(built, [sidecars.get(tx.hash) or pool.sidecar(tx.hash) for tx in blobs])
+
+
+def _worth_it(pool: Pool, base_fee: int) -> list[Transaction]:
+    """What waits, best first, without what tips too little and what comes after that (geth's miner)."""
+    chosen: list[Transaction] = []
+    poor: dict[Address, bool] = {}
+    for tx in pool.candidates(base_fee):
+        if tx.effective_gas_price(base_fee) - base_fee < TIP_MIN:
+            poor[tx.sender] = True
+        elif tx.sender not in poor:
+            chosen.append(tx)
+    return chosen
 
 
 def _build(
@@ -121,8 +142,9 @@ def _build(
         raise refused(str(error)) from None
 
 
-def _told(built: BuiltBlock) -> Json:
+def _told(built: BuiltBlock, sidecars: Sequence[Sidecar | None]) -> Json:
     """The answer of engine_getPayload."""
+    bundles = [one for one in sidecars if one is not None]
     block, header = built.block, built.block.header
     base_fee = header.base_fee_per_gas or 0
     used_before = value = 0
@@ -154,7 +176,11 @@ def _told(built: BuiltBlock) -> Json:
     return {
         "executionPayload": payload,
         "blockValue": to_quantity(value),
-        "blobsBundle": {"commitments": [], "proofs": [], "blobs": []},
+        "blobsBundle": {
+            "commitments": [to_data(item) for one in bundles for item in one.commitments],
+            "proofs": [to_data(item) for one in bundles for item in one.proofs],
+            "blobs": [to_data(item) for one in bundles for item in one.blobs],
+        },
         "executionRequests": [to_data(request) for request in built.result.requests],
         "shouldOverrideBuilder": False,
     }

@@ -38,7 +38,8 @@ async def test_what_is_given_stays(devnet: Any, rpc: Any) -> None:
     assert (told["type"], told["gasPrice"], told["gas"], told["nonce"]) == ("0x0", "0x77359400", "0x5300", "0x9")
     failing = {"from": hexed(rpc.SENDER), "to": hexed(rpc.REVERTER), "input": "0xab"}
     assert (await devnet.error("eth_fillTransaction", failing))["code"] == 3
-    assert (await devnet.error("eth_fillTransaction", {}))["code"] == -32602
+    assert (await devnet.error("eth_fillTransaction", {}))["code"] == -32000
+    assert (await devnet.error("eth_fillTransaction", {**order, "chainId": "0x1"}))["code"] == -32000
 
 
 async def test_config(devnet: Any) -> None:
@@ -73,6 +74,10 @@ async def test_a_block_is_made_and_forgotten(devnet: Any, rpc: Any) -> None:
     await devnet.send(tx)
     from_pool = await devnet.ask("testing_buildBlockV1", *asked, None)
     assert from_pool["executionPayload"]["transactions"] == [hexed(tx.encode())]
+    await devnet.send(devnet.signed(key=rpc.OTHER_KEY, max_priority_fee_per_gas=999_999))  # tips too little
+    from_pool = await devnet.ask("testing_buildBlockV1", *asked, None)
+    assert from_pool["executionPayload"]["transactions"] == [hexed(tx.encode())]
+    assert from_pool["blobsBundle"] == {"commitments": [], "proofs": [], "blobs": []}
     late = devnet.signed(to=rpc.EMITTER, nonce=5)
     error = await devnet.error("testing_buildBlockV1", *asked, [hexed(late.encode())])
     assert error["code"] == -32000

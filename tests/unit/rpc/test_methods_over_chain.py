@@ -168,7 +168,24 @@ async def test_call_and_errors(busy: Any, rpc: Any) -> None:
     poor = {"from": "0x" + "99" * 20, "to": emitter, "value": "0x1"}
     assert "insufficient funds for gas * price + value" in (await busy.error("eth_call", poor))["message"]
     both = {"to": emitter, "data": "0x01", "input": "0x02"}
-    assert (await busy.error("eth_call", both))["code"] == -32602
+    assert (await busy.error("eth_call", both))["code"] == -32000
+    for contradiction, words in (
+        (
+            {"gasPrice": "0x1", "maxFeePerGas": "0x1"},
+            "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
+        ),
+        ({"chainId": "0x1"}, f"chainId does not match node's (have=1, want={rpc.CHAIN_ID})"),
+        (
+            {"maxFeePerGas": "0x1", "maxPriorityFeePerGas": "0x2"},
+            "max priority fee per gas higher than max fee per gas",
+        ),
+        ({"blobVersionedHashes": ["0x02" + "00" * 31]}, "blob 0 has invalid hash version"),
+        ({"blobVersionedHashes": ["0x01" + "00" * 31] * 7}, "blob transaction has too many blobs"),
+        ({"blobVersionedHashes": ["0x01" + "00" * 31], "to": None}, "blob transaction of type create"),
+    ):
+        error = await busy.error("eth_call", {"to": emitter, **contradiction})
+        assert (error["code"], words in error["message"]) == (-32000, True), error
+    assert await busy.ask("eth_call", {"to": emitter, "chainId": hex(rpc.CHAIN_ID)}) == "0x" + "00" * 32
     assert "data" not in await busy.error("eth_call", poor)
 
 

@@ -119,3 +119,23 @@ async def test_gas_of_all_calls_is_bounded(rpc: Any) -> None:
 )
 async def test_refusals(devnet: Any, request_: Any, code: int) -> None:
     assert (await devnet.error("eth_simulateV1", request_, "latest"))["code"] == code
+
+
+async def test_blobs_and_contradictions(devnet: Any, rpc: Any) -> None:
+    sender = "0x" + rpc.SENDER.hex()
+    blobs = {"from": sender, "to": sender, "maxFeePerGas": "0x3b9aca00", "blobVersionedHashes": ["0x01" + "00" * 31]}
+
+    def simulation(call: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return {"blockStateCalls": [{"calls": [call]}], **more}
+
+    assert (await devnet.ask("eth_simulateV1", simulation(blobs)))[0]["blobGasUsed"] == "0x20000"
+    for wanted, code, words in (
+        (simulation(blobs, validation=True), -32603, "max fee per blob gas less than block blob gas fee"),
+        (simulation({**blobs, "to": None}), -32603, "blob transaction of type create"),
+        (simulation({**blobs, "chainId": "0x1"}), -32000, "chainId does not match"),
+        (simulation({"from": sender, "nonce": "0x5"}, validation=True), -38011, "nonce too high"),
+        ({"blockStateCalls": [{"blockOverrides": {"number": "0x" + "f" * 40}}]}, -38026, "too many blocks"),
+        ({"blockStateCalls": [{"stateOverrides": {sender: {"state": {}, "stateDiff": {}}}}]}, -32000, "has both"),
+    ):
+        error = await devnet.error("eth_simulateV1", wanted)
+        assert (error["code"], words in error["message"]) == (code, True), error
