@@ -122,7 +122,7 @@ def _disk() -> tuple[bool, str]:
 
 
 def _open_files() -> tuple[bool, str]:
-    import resource  # POSIX only; evmesh starts elsewhere without it
+    import resource  # POSIX only; the program starts elsewhere without it
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft >= _FILES_MIN or soft == resource.RLIM_INFINITY, f"limit {soft} (ulimit -n)"
