@@ -250,6 +250,31 @@ class PeerFacts(Protocol):
         """Good deeds less bad ones."""
         ...
 
+    @property
+    def connected_ms(self) -> int:
+        """When the connection began, monotonic."""
+        ...
+
+    @property
+    def rtt_ms(self) -> int | None:
+        """The last heartbeat's way there and back; None before the first."""
+        ...
+
+    @property
+    def bytes_in(self) -> int:
+        """Received."""
+        ...
+
+    @property
+    def bytes_out(self) -> int:
+        """Sent."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Messages that made room for newer ones because the peer reads too slowly."""
+        ...
+
 
 class ConsensusFacts(Protocol):
     """What consensus says of itself (consensus/driver.py)."""

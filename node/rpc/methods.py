@@ -33,6 +33,11 @@ class Parameter:
     parser: Parser
     default: Any
 
+    @property
+    def is_required(self) -> bool:
+        """Nothing stands for it."""
+        return self.default is _MISSING
+
 
 @dataclass(frozen=True, slots=True)
 class Method:

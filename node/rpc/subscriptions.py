@@ -147,9 +147,12 @@ def unsubscribe(session: Session, key: str) -> bool:
 class Broadcast:
     """Carries news to all sessions."""
 
-    def __init__(self, chain: ChainReads, pool: Pool) -> None:
+    def __init__(self, chain: ChainReads, pool: Pool, syncing: Callable[[], object]) -> None:
+        """``syncing``: what eth_syncing answers."""
         self._chain = chain
         self._pool = pool
+        self._syncing = syncing
+        self._was_syncing = False
         self._sessions: dict[int, Session] = {}
         self._next = 0
         self._unsubscribe: Callable[[], None] = chain.feed.subscribe(self._on_news)
@@ -194,6 +197,20 @@ class Broadcast:
                 for session, key, _ in heads:
                     session.notify(key, told)
             self._tell_logs(logs, block, removed=False)
+        self._tell_syncing()
+
+    def _tell_syncing(self) -> None:
+        """Catching up goes by blocks, so its beginning and its end are seen when one comes (geth's form)."""
+        listening = self._listening(Topic.SYNCING)
+        if not listening:
+            return
+        facts = self._syncing()
+        if bool(facts) == self._was_syncing:
+            return
+        self._was_syncing = bool(facts)
+        told = orjson.dumps({"syncing": True, "status": facts} if facts else False)
+        for session, key, _ in listening:
+            session.notify(key, told)
 
     def _tell_logs(self, listening: list[tuple[Session, str, Subscription]], block: Block, removed: bool) -> None:
         for session, key, wanted in listening:

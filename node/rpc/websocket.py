@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from node.rpc.api import Api
 from node.rpc.dispatch import Dispatcher
+from node.rpc.eth_blocks import syncing
 from node.rpc.subscriptions import Broadcast, Session
 from node.runtime.task_scope import TaskScope
 
@@ -24,7 +26,7 @@ class WebSocketDoor:
     def __init__(self, api: Api, dispatcher: Dispatcher) -> None:
         self._api = api
         self._dispatcher = dispatcher
-        self._broadcast = Broadcast(api.backend.chain, api.backend.pool)
+        self._broadcast = Broadcast(api.backend.chain, api.backend.pool, lambda: syncing(api))
         self._open: dict[web.WebSocketResponse, None] = {}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -56,9 +58,9 @@ class WebSocketDoor:
     async def _read(self, socket: web.WebSocketResponse, session: Session, scope: TaskScope) -> None:
         places = asyncio.Semaphore(CALLS_AT_ONCE)
 
-        async def answer(body: bytes) -> None:
+        async def answer(begun: Coroutine[Any, Any, bytes]) -> None:
             try:
-                told = await self._dispatcher.call(body, session.methods)
+                told = await begun
             finally:
                 places.release()
             if told:
@@ -68,8 +70,13 @@ class WebSocketDoor:
             if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
                 break
             body = message.data.encode("utf-8", "surrogatepass") if message.type is WSMsgType.TEXT else message.data
+            begun = self._dispatcher.begin(body, session.methods)
+            if isinstance(begun, bytes):
+                if begun:
+                    session.outbox.put(begun)
+                continue
             await places.acquire()
-            scope.spawn(answer(body), "call")
+            scope.spawn(answer(begun), "call")
 
     @staticmethod
     async def _write(socket: web.WebSocketResponse, session: Session) -> None:

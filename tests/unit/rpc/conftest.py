@@ -109,6 +109,11 @@ class Peer:
     remote_address: str = "127.0.0.1:30304"
     outbound: bool = True
     score: float = 1.5
+    connected_ms: int = 0
+    rtt_ms: int | None = 2
+    bytes_in: int = 10
+    bytes_out: int = 20
+    dropped: int = 0
 
 
 class Consensus:

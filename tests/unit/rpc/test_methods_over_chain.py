@@ -13,6 +13,10 @@ from node.primitives.scalars import GWEI
 Hex = str
 
 
+def h(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
 def n(text: str) -> int:
     return int(text, 16)
 
@@ -321,3 +325,61 @@ async def test_evmesh_namespace(busy: Any, rpc: Any) -> None:
     assert [n(root["number"]) for root in roots] == [0, 1, 2]
     assert roots[-1] == status["head"]
     assert (await busy.error("evmesh_stateRoots", "0x2", "0x1"))["code"] == -32602
+    (peer,) = await busy.ask("evmesh_peers")
+    assert status["peers"][0].items() < peer.items()
+    assert {key: peer[key] for key in ("rttMs", "bytesIn", "bytesOut", "dropped")} == {
+        "rttMs": 2,
+        "bytesIn": 10,
+        "bytesOut": 20,
+        "dropped": 0,
+    }
+
+
+async def test_the_tree_of_blocks(devnet: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = devnet.chain.head.hash
+    first = await devnet.mine()
+    await devnet.mine()
+    told = await devnet.ask("evmesh_blockTree")
+    assert told["head"]["number"] == "0x2"
+    assert [(one["number"], one["canonical"]) for one in told["blocks"]] == [(0, True), (1, True), (2, True)]
+    await devnet.finalize()
+    assert [one["number"] for one in (await devnet.ask("evmesh_blockTree"))["blocks"]] == [2]
+    other = b"\x0f" * 32
+    consensus = type(devnet.backend.consensus)
+    plain = consensus.inspect
+    tree = [{"hash": h(block), "parent": h(parent), "number": 1, "slot": 1, "weight": 0} for block in (first, other)]
+    monkeypatch.setattr(consensus, "inspect", lambda self: {**plain(self), "tree": tree})
+    blocks = (await devnet.ask("evmesh_blockTree"))["blocks"]
+    assert [(one["hash"], one["canonical"]) for one in blocks] == [(h(first), True), (h(other), False)]
+
+
+async def test_a_node_checks_its_own_promises(devnet: Any, rpc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        await devnet.mine()
+    told = await devnet.ask("evmesh_invariants")
+    assert told["holds"] is True
+    assert [one["name"] for one in told["promises"]] == ["order", "canonical", "linkage", "honesty"]
+
+    async def broken() -> dict[str, str]:
+        told = await devnet.ask("evmesh_invariants")
+        assert told["holds"] is all(one["holds"] for one in told["promises"])
+        return {one["name"]: one["why"] for one in told["promises"] if not one["holds"]}
+
+    chain = type(devnet.chain)
+    one = devnet.chain.header_by_number(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "head", one)
+        assert list(await broken()) == ["order"]
+    with monkeypatch.context() as patch:
+        by_number = chain.header_by_number
+        patch.setattr(chain, "header_by_number", lambda self, number: one if number == 2 else by_number(self, number))
+        assert await broken() == {"linkage": "block 3 does not stand on block 2"}
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "canonical_hash", lambda self, number: bytes(32))
+        assert list(await broken()) == ["canonical"]
+    consensus = type(devnet.backend.consensus)
+    plain = consensus.inspect
+    key = h(rpc.SENDER)
+    for facts in ({"slashed": [key]}, {"evidence": [{"validator": key, "kind": "double vote"}]}):
+        monkeypatch.setattr(consensus, "inspect", lambda self, facts=facts: {**plain(self), "keys": [key], **facts})
+        assert await broken() == {"honesty": f"convicted: {key}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -98,14 +99,69 @@ async def test_a_slow_reader_is_cut_off(connected: Any, monkeypatch: pytest.Monk
     assert (message.data, message.extra) == (1013, "reading too slowly")
 
 
+async def test_who_does_not_read_is_told_and_the_others_hear_on(
+    connected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devnet, slow, service = connected
+    async with aiohttp.ClientSession() as session, session.ws_connect(service.url) as quick:
+        for socket in (slow, quick):
+            await call(socket, "eth_subscribe", "newHeads")
+        outboxes = [one.outbox for one in service._websocket._broadcast._sessions.values()]
+        for _ in range(200):  # 20 MB, more than the kernel takes for a client that does not read
+            outboxes[0].put(b'"' + bytes(100_000).replace(b"\0", b"x") + b'"')
+            await asyncio.sleep(0)
+        assert not outboxes[0].overflowed.is_set()
+        monkeypatch.setattr(subscriptions, "OUTBOX_BYTES_MAX", 1_000_000)
+        await devnet.mine()
+        assert outboxes[0].overflowed.is_set()
+        assert not outboxes[1].overflowed.is_set()
+        assert orjson.loads(await quick.receive_str())["params"]["result"]["number"] == "0x1"
+        while (message := await slow.receive()).type is aiohttp.WSMsgType.TEXT:
+            pass
+        assert (message.type, message.data, message.extra) == (aiohttp.WSMsgType.CLOSE, 1013, "reading too slowly")
+
+
+async def test_logs_of_a_block_that_left_are_told_again(connected: Any, rpc: Any) -> None:
+    devnet, socket, _ = connected
+    logs = (await call(socket, "eth_subscribe", "logs", {"address": "0x" + rpc.EMITTER.hex()}))["result"]
+    parent = devnet.chain.head.hash
+    sent = await devnet.send(devnet.signed(to=rpc.EMITTER, data=bytes(32)))
+    first = await devnet.mine()
+    devnet.pool.on_added.clear()
+    await devnet.mine(parent, extra=b"other")
+    told = [orjson.loads(await socket.receive_str())["params"] for _ in range(2)]
+    assert {one["subscription"] for one in told} == {logs}
+    results = [one["result"] for one in told]
+    assert [(one["removed"], one["blockHash"]) for one in results] == [
+        (False, "0x" + first.hex()),
+        (True, "0x" + first.hex()),
+    ]
+    assert {one["transactionHash"] for one in results} == {sent}
+
+
+async def test_catching_up_is_told_when_it_begins_and_ends(connected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    devnet, socket, _ = connected
+    key = (await call(socket, "eth_subscribe", "syncing"))["result"]
+    facts: list[Any] = [False, {"from": 0, "to": 9}, {"from": 0, "to": 9}, False]
+    consensus = type(devnet.backend.consensus)
+    plain = consensus.inspect
+    monkeypatch.setattr(consensus, "inspect", lambda self: {**plain(self), "syncing": facts[0]})
+    for _ in range(4):
+        await devnet.mine()
+        del facts[0]
+        facts.append(False)
+    told = [orjson.loads(await socket.receive_str())["params"] for _ in range(2)]
+    assert [one["subscription"] for one in told] == [key, key]
+    status = {"startingBlock": "0x0", "currentBlock": "0x2", "highestBlock": "0x9"}
+    assert [one["result"] for one in told] == [{"syncing": True, "status": status}, False]
+
+
 async def test_stopping_says_goodbye(devnet: Any) -> None:
     service = RpcService(devnet.backend, ServerConfig(port=0), Metrics())
     await service.start()
     listeners = len(devnet.pool.on_added)
     async with aiohttp.ClientSession() as session, session.ws_connect(service.url + "/ws") as socket:
         assert (await call(socket, "eth_chainId"))["result"] == hex(7331)
-        import asyncio
-
         stopping = asyncio.create_task(service.stop())
         message = await socket.receive()
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
