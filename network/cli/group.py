@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "tree": ("tree", "Draw the blocks that are not final yet."),
     "bisect": ("bisect", "Find where two nodes part: block, transaction, instruction."),
     "env": ("inspection", "Print variables for other tools."),
+    "snapshot": ("snapshot", "Save a network in a file, make one out of it."),
     "load": ("load", "Send transactions at a steady rate, and measure."),
     "simulate": ("simulate", "Run clusters under virtual time, with faults, and judge them."),
     "replay": ("simulate", "Run again what failed in a simulation; make it smaller."),

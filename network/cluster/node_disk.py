@@ -60,12 +60,16 @@ def forget_votes(run: RunDirectory, node: str) -> int:
         return len(keys)
 
 
-def copy_database(run: RunDirectory, node: str, target: Path) -> None:
-    """A copy of a node's database as of its last commit, whether it runs or not. Raises Failure."""
+def copy_database(run: RunDirectory, node: str, target: Path, stopped: bool = False) -> None:
+    """A copy of a node's database as of its last commit, whether it runs or not. Raises Failure.
+
+    ``stopped``: its process stands still (SIGSTOP), perhaps with LMDB's lock in its hands; nobody writes meanwhile.
+    """
     target.mkdir(mode=0o700, exist_ok=True)
     try:
-        with lmdb.open(str(database_dir(run, node)), readonly=True, create=False) as environment:
-            environment.copy(str(target))
+        source = str(database_dir(run, node))
+        with lmdb.open(source, readonly=True, create=False, lock=not stopped) as environment:
+            environment.copy(str(target), compact=True)
     except lmdb.Error as error:
         raise Failure(f"{node}'s database cannot be copied: {error}") from None
 
