@@ -8,6 +8,7 @@ slots_per_epoch = 2         # pos only
 consensus = "pos"           # or "bft" (final at once), or "instant" (one node); bft where block_time is below 1
 chain_id = 31337
 gas_limit = 30000000
+state_history = 0           # final blocks that keep their state; 0: all
 dev = false                 # state cheats (anvil_setBalance, evm_snapshot, impersonation); bft unless said otherwise
 host = "127.0.0.1"          # where JSON-RPC and peers listen
 port = 8545                 # node i: port + i; 0: free ports
@@ -83,6 +84,8 @@ class Manifest:
     consensus: str = "pos"
     chain_id: int = 31337
     gas_limit: int = 30_000_000
+    state_history: int = 0
+    """How many final blocks keep their state; 0: all of them."""
     dev: bool = False
     host: str = "127.0.0.1"
     port: int = 8545
@@ -154,6 +157,10 @@ class Manifest:
                 )
         if not any(self.of_node(name).validator for name in names):
             raise BadInput("no node is a validator", "set validator = true for at least one node")
+        if self.dev and self.state_history:
+            raise BadInput(
+                "a network for development may return to any state, so it keeps all of them", "leave state_history away"
+            )
         seed_of(self.mnemonic)
         for key in ("port", "p2p_port"):
             base = getattr(self, key)
@@ -289,6 +296,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "slots_per_epoch": _number(2, 64),
     "consensus": _choice(CONSENSUS),
     "chain_id": _number(1, 2**53 - 1),
+    "state_history": _number(0, 2**31),
     "dev": _flag,
     "gas_limit": _number(5_000, 2**63 - 1),
     "host": _text,

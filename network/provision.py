@@ -319,6 +319,7 @@ def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str]
         'genesis = "../genesis.json"',
         f"log_level = {_string(own.log_level or manifest.log_level)}",
         f"log_format = {_string(manifest.log_format)}",
+        *([f"state_history = {manifest.state_history}"] if manifest.state_history else []),
         f"evm = {_string(manifest.evm)}",
         "",
         "[p2p]",

@@ -87,6 +87,8 @@ class NodeSettings:
     log_format: str = "text"
     evm: str = ""
     """plain, native or auto; empty: EVMESH_EVM, else auto."""
+    state_history: int = 0
+    """How many final blocks keep their state; 0: all of them, from the first on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,10 @@ from node.types.blocks import Header
 VERSION: Final = "0.1.0"
 CLIENT: Final = f"evmesh/{VERSION}"
 
+PRUNING_LOOK_SECONDS: Final = 0.5
+PRUNING_REST: Final = 9
+"""Times as long as pruning took, nothing is pruned: a large state costs a tenth of the time, not all of it."""
+
 WrapEngine = Callable[[Engine], Engine]
 
 
@@ -219,7 +223,30 @@ class Node:
                 scope.spawn(self._sync.run(), "sync")
             scope.spawn(self.switch.wait_stopped(), "p2p")
             self._transactions.start(scope)
+            if self.config.node.state_history:
+                scope.spawn(self._prune(self.config.node.state_history), "pruning")
             await self._stopping.wait()
+
+    async def _prune(self, history: int) -> None:
+        """Keep the state history short: whenever as many more blocks are final as shall be kept."""
+        clock = self._runtime.clock
+        pruned_at = self.chain.state_from
+        while True:
+            await asyncio.sleep(PRUNING_LOOK_SECONDS)
+            if self.chain.finalized.number - history < pruned_at + max(1, history // 2):
+                continue
+            began_ms = clock.monotonic_ms()
+            done = await self.chain.prune(history)
+            took_ms = clock.monotonic_ms() - began_ms
+            pruned_at = done.state_from
+            self.log.info(
+                "state pruned",
+                state_from=done.state_from,
+                nodes_kept=done.kept_nodes,
+                nodes_deleted=done.deleted_nodes,
+                milliseconds=took_ms,
+            )
+            await asyncio.sleep(PRUNING_REST * took_ms / 1000)
 
     async def wait_failed(self) -> None:
         """Returns when the node has stopped by itself; raises what broke it."""
@@ -290,6 +317,8 @@ def check_engine(config: NodeConfig, genesis: Genesis) -> None:
         raise ConfigError(
             "the genesis file names no validators: add config.evmesh.validators, or use engine instant for one node"
         )
+    if rules.dev and config.node.state_history:
+        raise ConfigError("node.state_history: a chain for development may return to any state; leave it at 0")
     if rules.engine == "pos":
         pos_rules(genesis)
     contract = genesis.alloc.get(VALIDATOR_CONTRACT)

@@ -17,7 +17,7 @@ from network.cluster import snapshot as snapshots
     epilog="""\b
 Examples:
   evmesh snapshot save before.evmesh
-  evmesh snapshot load before.evmesh --name again
+  evmesh snapshot load before.evmesh --name again --json
   evmesh up --resume --name again
 """
 )

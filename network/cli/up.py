@@ -41,6 +41,9 @@ Examples:
 @click.option("--slots-per-epoch", type=int, envvar="EVMESH_SLOTS_PER_EPOCH", help="Under pos (default 2).")
 @click.option("--dev", is_flag=True, envvar="EVMESH_DEV", help="State cheats: anvil_setBalance, evm_snapshot, ….")
 @click.option("--gas-limit", type=int, envvar="EVMESH_GAS_LIMIT", help="Gas of a block (default 30000000).")
+@click.option(
+    "--state-history", type=int, envvar="EVMESH_STATE_HISTORY", help="Final blocks that keep their state (default all)."
+)
 @click.option("--host", envvar="EVMESH_HOST", help="Address to listen on (default 127.0.0.1).")
 @click.option("--log-level", envvar="EVMESH_LOG_LEVEL", help="debug, info (default), warning or error.")
 @click.option("--log-format", envvar="EVMESH_LOG_FORMAT", help="text (default) or json.")

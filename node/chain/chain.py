@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from node.chain.candidates import Candidates
 from node.chain.feed import Feed
@@ -15,6 +17,7 @@ from node.chain.genesis import Genesis
 from node.chain.head import Head
 from node.chain.logs import FoundLog, LogFilter, logs_of_block, search_logs
 from node.chain.payloads import KnownTransaction, Payloads, PayloadStatus
+from node.chain.pruning import StatePruner
 from node.chain.rules import ChainRules
 from node.chain.store import ChainStore, CorruptDatabase
 from node.chain.views import Views
@@ -35,6 +38,20 @@ from node.types.transactions import Transaction
 
 class WrongGenesis(RuntimeError):
     """The database belongs to another network."""
+
+
+PRUNING_PAUSE_SECONDS: Final = 0.01
+"""Between two portions: blocks and votes go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What pruning came to."""
+
+    state_from: int
+    """The lowest height whose state is kept."""
+    kept_nodes: int
+    deleted_nodes: int
 
 
 class Chain:
@@ -73,6 +90,8 @@ class Chain:
             known_transaction,
             self.feed.publish,
         )
+        self._runtime = runtime
+        self._state_from = self.store.state_from()
         self._turn = asyncio.Lock()  # the verbs share candidates: one at a time
 
     # --- the verbs ---
@@ -104,6 +123,43 @@ class Chain:
         async with self._turn:
             await self._head.store_block(block_hash, seal)
 
+    async def prune(self, history: int) -> Pruned:
+        """Delete states older than the last ``history`` final blocks, in portions between the other verbs.
+
+        May be cancelled, or die, at any point. Raises CorruptDatabase where a state that is kept is not whole.
+        """
+        async with self._turn:
+            first = max(self.store.state_from(), self.finalized.number - history)
+            headers = (self.header_by_number(number) for number in range(first, self.head.number + 1))
+            roots = [(header.number, header.state_root) for header in headers if header is not None]
+            branches = [self.store.header(one) for one in self._head.unfinalized_above(self.finalized.number)]
+            above = [header.state_root for header in branches if header is not None]
+            pruner = StatePruner(
+                self.store,
+                kept=[root for number, root in roots if number >= self.finalized.number] + above,
+                optional=[root for number, root in roots if number < self.finalized.number],
+            )
+            self.store.on_nodes = pruner.note_written
+        try:
+            done = False
+            while not done:
+                done = await self._runtime.workers.run(pruner.mark)
+                await asyncio.sleep(PRUNING_PAUSE_SECONDS)
+            async with self._turn:
+                batch = Batch()
+                self.store.stage_state_from(batch, first)
+                # before the first node goes: whoever asks for such a state later must be told so
+                await self._runtime.workers.run(self.store.database.write, batch, durable=True)
+                self._state_from = first
+            done = False
+            while not done:
+                async with self._turn:
+                    done = await self._runtime.workers.run(pruner.sweep)
+                await asyncio.sleep(PRUNING_PAUSE_SECONDS)
+        finally:
+            self.store.on_nodes = None
+        return Pruned(first, pruner.kept_nodes, pruner.deleted_nodes)
+
     # --- marks ---
 
     @property
@@ -120,6 +176,11 @@ class Chain:
     def finalized(self) -> Header:
         """The block that nothing undoes."""
         return self._head.finalized
+
+    @property
+    def state_from(self) -> int:
+        """The lowest height whose state is kept; 0 where all are."""
+        return self._state_from
 
     # --- reads ---
 

@@ -78,6 +78,10 @@ class Head:
                 found.append((block, self._store.seal(block_hash) or b""))
         return found
 
+    def unfinalized_above(self, number: int) -> list[Hash32]:
+        """Every block above a height that is stored and not final, on all branches, lowest first."""
+        return [one for _, one in sorted((at, one) for one, at in self._unfinalized.items() if at > number)]
+
     async def update(
         self, head_hash: Hash32, safe_hash: Hash32, finalized_hash: Hash32, seals: Mapping[Hash32, bytes]
     ) -> None:

@@ -6,6 +6,7 @@ so that a block is either wholly there or not at all.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from node.primitives import rlp
@@ -20,6 +21,7 @@ from node.types.receipts import Receipt, decode_receipts, encode_receipts
 CACHED_HEADERS: Final = 1024
 CACHED_TRANSACTIONS: Final = 8_192
 """In cached blocks, and as many in cached receipts (about 2 KB each): full blocks must not fill memory."""
+STATE_FROM: Final = "state-from"
 
 
 class CorruptDatabase(RuntimeError):
@@ -39,6 +41,8 @@ class ChainStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.on_nodes: Callable[[Iterable[bytes]], None] | None = None
+        """Hears the hashes of all trie nodes that are about to be written."""
         self._headers: BoundedCache[bytes, Header] = BoundedCache(CACHED_HEADERS)
         self._blocks: BoundedCache[bytes, Block] = BoundedCache(CACHED_TRANSACTIONS, _weight_of_block)
         self._receipts: BoundedCache[bytes, tuple[Receipt, ...]] = BoundedCache(
@@ -168,6 +172,8 @@ class ChainStore:
 
     def stage_state(self, batch: Batch, nodes: dict[Hash32, bytes], codes: dict[Hash32, bytes]) -> None:
         """New trie nodes and codes."""
+        if self.on_nodes is not None:
+            self.on_nodes(nodes)
         entries = batch.entries
         for node_hash, node in nodes.items():
             entries[schema.NODE + node_hash] = node
@@ -190,6 +196,15 @@ class ChainStore:
     def stage_seal(self, batch: Batch, block_hash: bytes, seal: bytes) -> None:
         """What consensus decided the block by."""
         batch.put(schema.seal(block_hash), seal)
+
+    def state_from(self) -> int:
+        """The lowest height whose state may be whole: those below it have been pruned."""
+        raw = self.database.get(schema.mark(STATE_FROM))
+        return 0 if raw is None else int.from_bytes(raw, "big")
+
+    def stage_state_from(self, batch: Batch, number: int) -> None:
+        """Say that states below this height are no longer kept."""
+        batch.put(schema.mark(STATE_FROM), number.to_bytes(8, "big"))
 
     def stage_mark(self, batch: Batch, name: str, block_hash: bytes) -> None:
         """Move a mark."""

@@ -107,6 +107,11 @@ class ChainReads(Protocol):
         """``finalized``."""
         ...
 
+    @property
+    def state_from(self) -> int:
+        """The lowest height whose state is kept."""
+        ...
+
     def header_by_hash(self, block_hash: bytes) -> Header | None:
         """A known header."""
         ...

@@ -104,6 +104,7 @@ class BlockLookup:
             made = self._pending.current()
             return (made.block.header, made.view) if made else (self.pending_header(), self._head_view())
         header = self.header(block)
+        require_state(self._chain, header)
         return header, self._chain.view_at(header)
 
     def committed(self, block: BlockId) -> tuple[Header, StateView]:
@@ -180,3 +181,12 @@ class BlockLookup:
         ):
             _, oldest = self._receipts.popitem(last=False)
             self._receipts_kept -= len(oldest.receipts)
+
+
+def require_state(chain: ChainReads, header: Header) -> None:
+    """Raises RpcError where the state after a block has been pruned."""
+    if header.number < chain.state_from:
+        raise refused(
+            f"historical state of block {header.number} is not available: this node keeps states from block "
+            f"{chain.state_from} on"
+        )

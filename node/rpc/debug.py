@@ -27,6 +27,7 @@ from node.primitives.hexadecimal import to_data
 from node.primitives.scalars import Address, Hash32
 from node.rpc import encoding
 from node.rpc.api import Api
+from node.rpc.block_lookup import require_state
 from node.rpc.call_parameters import call_request
 from node.rpc.errors import RESOURCE_NOT_FOUND, RpcError, invalid_params, refused
 from node.rpc.eth_calls import Surroundings, TimedMachine, surroundings
@@ -94,6 +95,7 @@ def make_replay(api: Api, block: Block, deadline: Deadline) -> Replay:
     parent = chain.header_by_hash(block.header.parent_hash)
     if parent is None:
         raise refused(f"parent {to_data(block.header.parent_hash)} not found")
+    require_state(chain, parent)
     return Replay(
         block=block,
         view=chain.view_at(parent),

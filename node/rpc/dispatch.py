@@ -22,11 +22,13 @@ from node.rpc.errors import (
     RpcError,
     internal_error,
     method_not_found,
+    refused,
 )
 from node.rpc.methods import Method
 from node.rpc.work_lane import Deadline
 from node.runtime.clock import Clock
 from node.telemetry.logs import Log
+from node.trie.nodes import MissingNode
 
 EXACT_INTEGER_MAX: Final = 2**53
 """An id beyond this may have lost digits on its way through a JSON reader: not echoed, refused."""
@@ -195,6 +197,8 @@ class Dispatcher:
         """What the caller hears; a failure of our own is logged and told as "internal error"."""
         if isinstance(error, RpcError):
             return error
+        if isinstance(error, MissingNode):  # pruned while it was being read
+            return refused(f"missing trie node {error.node_hash.hex()}: the state is not available")
         # the rim: one method's failure must not take the server down
         self._log.error("rpc method failed", method=method.name, error=f"{type(error).__name__}: {error}")
         return internal_error()
