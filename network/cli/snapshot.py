@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from network import snapshot as snapshots
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, shorten, with_tilde
 from network.cluster import run_directory
-from network.cluster import snapshot as snapshots
 
 
 @click.group(

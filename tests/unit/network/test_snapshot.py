@@ -7,7 +7,8 @@ import tarfile
 
 import pytest
 
-from network.cluster import node_disk, run_directory, snapshot
+from network import snapshot
+from network.cluster import node_disk, run_directory
 from network.failures import BadInput, Busy
 from node.storage.database import Batch
 from node.storage.lmdb_database import LmdbDatabase
