@@ -95,3 +95,11 @@ def test_mistakes_are_found() -> None:
     assert mistakes("`evmesh sned --from 0`") == ["evmesh sned --from 0: no command 'sned'"]
     assert mistakes("$ evmesh send --form 0   # pay") == ["evmesh send --form 0: send has no option --form"]
     assert mistakes("see evmesh send --help; evmesh up -d") == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_tests_exist(path: Path) -> None:
+    """A bound is only as good as the test that the threat list names."""
+    for file, _, test in re.findall(r"`(tests/[\w/]+\.py)(::(\w+))?`", path.read_text("utf-8")):
+        assert (ROOT / file).is_file(), file
+        assert not test or re.search(rf"^\s*(async )?def {test}\(", (ROOT / file).read_text("utf-8"), re.M), test
