@@ -154,6 +154,11 @@ def _finding(
     )  # fmt: skip
 
 
+def compare_block(first: Ask, second: Ask, raw: str) -> Finding | None:
+    """What two nodes make of one block on the same state; None where it is the same. Raises Failure."""
+    return _compared((first, second), raw)
+
+
 def _compared(asks: Sequence[Ask], raw: str) -> Finding | None:
     """What the two make of one block; None where it is the same."""
     runs = [ask("evmesh_replayBlock", raw) for ask in asks]

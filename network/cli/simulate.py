@@ -17,8 +17,10 @@ import click
 from network.amounts import parse_seconds
 from network.cli.group import VERSION, json_option
 from network.cli.output import Output
+from network.cli.repro import show_again
 from network.failures import EXIT_DISAGREEMENT, EXIT_FAILURE, BadInput
 from network.faults.vocabulary import BadPlan, Plan, read_plan
+from network.repro import is_repro
 from network.simulator.choosing import chosen_scenario
 from network.simulator.runs import FailureFile, Result, run
 from network.simulator.scenario import ENGINES
@@ -102,12 +104,14 @@ def simulate(
 
 @click.command(
     epilog="""\b
-Exit code 0: the run breaks nothing any more; 3: it breaks a promise again; 1: the code fails again.
+Exit code 0: the run breaks nothing any more; 3: it breaks a promise again; 1: the code fails again. For a file of
+evmesh bisect: 3: the two still differ; 0: they do not.
 
 \b
 Examples:
   evmesh replay evmesh-failure-pos-7.json
   evmesh replay evmesh-failure-pos-7.json --shrink
+  evmesh replay part.json                             what evmesh bisect --repro has written
 """
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -119,8 +123,10 @@ Examples:
 @click.option("--trace", "trace_file", type=click.Path(path_type=Path), help="Write one line an event to this file.")
 @json_option
 def replay(file: Path, shrink: bool, out: Path | None, runs: int, trace_file: Path | None, as_json: bool) -> int:
-    """Run again what failed, from the file that evmesh simulate wrote."""
+    """Run again what failed, from the file that evmesh simulate or evmesh bisect wrote."""
     output = Output(as_json)
+    if is_repro(file):
+        return show_again(file, output)
     with _plans_told(), _sink(trace_file) as trace_to:
         failure = FailureFile.read(file)
         if failure.version != VERSION:
