@@ -10,8 +10,8 @@ from typing import Final
 from node.primitives.bounded_cache import BoundedCache
 from node.trie.nodes import MissingNode, Node, NodeSource, decode_node
 
-NODES_MAX: Final = 50_000
-"""Default bound: about 60 MB when most are full branches."""
+NODES_MAX: Final = 32_000
+"""Default bound: about 40 MB when most are full branches."""
 
 
 class NodeCache:

@@ -1,5 +1,7 @@
 """evmesh as an engine of an in-process EVM benchmark; EVMESH_EVM says which of its machines (plain, native, auto).
 
+``engine_plain.py`` and ``engine_native.py`` are both of them for one run, in pairs.
+
     EVMESH_EVM=native python ../shared/bench/evm_bench.py --engine tests/benchmarks/evmesh_engine.py --engine pyrevm
 
 ``Adapter(block)`` with ``load(alloc)``, ``call(caller, to, data, gas)`` and ``apply(raw_txs)``: the benchmark's
@@ -15,8 +17,7 @@ from node.evm.message import BlockEnvironment, CallKind, Message, TransactionEnv
 from node.evm.native import choice
 from node.evm.native.machine import NativeMachine
 from node.evm.outcome import Success
-from node.execution.transaction import apply_transaction
-from node.execution.validity import check_transaction
+from node.execution.block_run import BlockRun
 from node.forks.schedule import SPECS_BY_NAME
 from node.node import VERSION
 from node.primitives.scalars import ZERO_HASH, Address, Hash32
@@ -25,6 +26,8 @@ from node.state.genesis_state import GenesisAccount, state_from_alloc
 from node.state.journal import JournaledState
 from node.state.view import TrieView
 from node.trie.node_cache import NodeCache
+from node.types.blocks import Header
+from node.types.receipts import EMPTY_BLOOM
 from node.types.transactions import decode
 
 SPEC = SPECS_BY_NAME["Cancun"]
@@ -33,8 +36,11 @@ SPEC = SPECS_BY_NAME["Cancun"]
 class Adapter:
     """One engine over one allocation."""
 
+    evm: choice.Evm | None = None
+    """None: what EVMESH_EVM says."""
+
     def __init__(self, block: dict) -> None:
-        self._vm = choice.machine(choice.from_environment(), print)
+        self._vm = choice.machine(self.evm or choice.from_environment(), print)
         self.version = f"evmesh {VERSION} {'native' if isinstance(self._vm, NativeMachine) else 'plain'}"
         self._block = BlockEnvironment(
             chain_id=block["chain_id"],
@@ -46,6 +52,22 @@ class Adapter:
             base_fee_per_gas=block["base_fee"],
             blob_base_fee=1,
             block_hash=lambda number: keccak256(str(number).encode()),
+        )
+        self._header = Header(
+            parent_hash=ZERO_HASH,
+            coinbase=self._block.coinbase,
+            state_root=ZERO_HASH,
+            transactions_root=ZERO_HASH,
+            receipts_root=ZERO_HASH,
+            logs_bloom=EMPTY_BLOOM,
+            difficulty=0,
+            number=block["number"],
+            gas_limit=block["gas_limit"],
+            gas_used=0,
+            timestamp=block["timestamp"],
+            prev_randao=ZERO_HASH,
+            base_fee_per_gas=block["base_fee"],
+            excess_blob_gas=0,
         )
 
     def load(self, alloc: dict[bytes, dict]) -> None:
@@ -93,22 +115,21 @@ class Adapter:
     def apply(self, raw_txs: list[bytes]) -> tuple[int, bytes]:
         """(gas used, state root) of transactions: decode, recover, execute, commit. The next call goes on there."""
         journal = JournaledState(self._view)
+        run = BlockRun(
+            self._header,
+            journal,
+            SPEC,
+            self._vm,
+            self._block.chain_id,
+            lambda number: Hash32(self._block.block_hash(number)),
+        )
         gas_used = 0
         for raw in raw_txs:
-            checked = check_transaction(
-                decode(raw),
-                accounts=journal,
-                spec=SPEC,
-                chain_id=self._block.chain_id,
-                base_fee=self._block.base_fee_per_gas,
-                blob_base_fee=self._block.blob_base_fee,
-                gas_available=self._block.gas_limit - gas_used,
-                blob_gas_available=0,
-            )
-            result = apply_transaction(checked, journal, self._block, SPEC, self._vm)
+            result = run.apply(decode(raw))
             if not isinstance(result.outcome, Success):
                 raise RuntimeError(f"transaction failed: {result.outcome}")
             gas_used += result.gas_used
+        run.settle()
         state = commit(self._view.root, journal.diff(), self._nodes)
         self._keep(state)
         return gas_used, state.root
