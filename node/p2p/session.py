@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from Crypto.Cipher import ChaCha20_Poly1305
 
 from node.p2p.handshake import (
     HANDSHAKE_BYTES_MAX,
@@ -42,21 +41,23 @@ class SessionBroken(Exception):
 
 class _Sender:
     def __init__(self, key: bytes) -> None:
-        self._cipher = ChaCha20Poly1305(key)
+        self._key = key
         self._counter = 0
 
     def seal(self, plaintext: bytes) -> bytes:
         if self._counter >= COUNTER_MAX:
             raise SessionBroken("out of frame counters")
         head = self._counter.to_bytes(COUNTER_BYTES, "big")
-        sealed = self._cipher.encrypt(nonce_of(self._counter), plaintext, head)
+        cipher = ChaCha20_Poly1305.new(key=self._key, nonce=nonce_of(self._counter))
+        cipher.update(head)
+        ciphertext, tag = cipher.encrypt_and_digest(plaintext)
         self._counter += 1
-        return head + sealed
+        return b"".join((head, ciphertext, tag))
 
 
 class _Receiver:
     def __init__(self, key: bytes) -> None:
-        self._cipher = ChaCha20Poly1305(key)
+        self._key = key
         self._next = 0
         self._seen = 0  # bit i: counter ``_next - 1 - i`` has arrived
         self.replays = 0
@@ -75,9 +76,11 @@ class _Receiver:
             if self.replays > REPLAYS_MAX:
                 raise SessionBroken("replayed frames without end")
             return None
+        cipher = ChaCha20_Poly1305.new(key=self._key, nonce=nonce_of(counter))
+        cipher.update(frame[:COUNTER_BYTES])
         try:
-            plaintext = self._cipher.decrypt(nonce_of(counter), frame[COUNTER_BYTES:], frame[:COUNTER_BYTES])
-        except InvalidTag as error:
+            plaintext = bytes(cipher.decrypt_and_verify(frame[COUNTER_BYTES:-TAG_BYTES], frame[-TAG_BYTES:]))
+        except ValueError as error:
             raise SessionBroken("frame was changed on the way") from error
         if age >= 0:
             self._seen |= 1 << age
