@@ -21,8 +21,8 @@ GAS_MAX: Final = 40_000
 """Beyond what any transaction costs before its code begins; at most some 3 ms."""
 DATA_BYTES_MAX: Final = 4_096
 CREDIT_MS_MAX: Final = 40
-SHARE: Final = 0.75
-"""Of the time, once the credit is used up: three quarters for brief calls while nothing else uses the loop."""
+SHARE: Final = 0.9
+"""Of the time, once the credit is used up. What is left, and the turns between calls, are for everything else."""
 LONG_KEPT: Final = 1_024
 """Calls by target and selector that were broken off: they go to the lane at once."""
 

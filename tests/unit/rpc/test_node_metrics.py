@@ -40,3 +40,25 @@ async def test_consensus_numbers_are_those_that_the_engine_has(devnet: Any, monk
     assert told['evmesh_consensus{what="round"}'] == 2
     assert told['evmesh_consensus{what="evidence"}'] == 2
     assert 'evmesh_consensus{what="slot"}' not in told
+
+
+async def test_an_operator_finds_what_he_needs(devnet: Any) -> None:
+    register_node_metrics(devnet.metrics, devnet.backend)
+    await devnet.send(devnet.signed(value=1))
+    await devnet.mine()
+    await devnet.ask("eth_call", {"to": "0x" + "00" * 20})
+    told = samples(devnet)
+    for name in (
+        "evmesh_head_block_number",
+        "evmesh_safe_block_number",
+        "evmesh_finalized_block_number",
+        "evmesh_peers",
+        "evmesh_pool_pending",
+        "evmesh_pool_queued",
+        'evmesh_consensus{what="round"}',
+        'evmesh_block_execution_seconds_sum{kind="built"}',
+        "evmesh_gas_total",
+        'evmesh_rpc_requests_total{method="eth_call",outcome="ok"}',
+        'evmesh_rpc_duration_seconds_bucket{le="0.025",method="eth_call"}',
+    ):
+        assert name in told, name
