@@ -14,6 +14,8 @@ from node.trie.node_cache import NodeCache
 from node.types.blocks import Block, Header
 
 VIEWS_KEPT: Final = 8
+CODE_BYTES_KEPT: Final = 4 * 2**20
+"""A code that is the same object every time is hashed and analysed once."""
 NODES_CACHED: Final = 20_000
 """Decoded trie nodes in memory: the upper levels of a state of a million accounts, about 20 MB when full."""
 
@@ -25,6 +27,7 @@ class Views:
         self._store = store
         self._candidates = candidates
         self._views: BoundedCache[bytes, StateView] = BoundedCache(VIEWS_KEPT)
+        self._codes: BoundedCache[bytes, bytes] = BoundedCache(CODE_BYTES_KEPT, len)
         self.nodes = NodeCache(self._node, NODES_CACHED)
         """Trie nodes of every known root, decoded ones kept; content-addressed, so one cache serves all."""
 
@@ -51,8 +54,14 @@ class Views:
         return found if found is not None else self._candidates.node(node_hash)
 
     def _code(self, code_hash: bytes) -> bytes | None:
-        found = self._store.code(code_hash)
-        return found if found is not None else self._candidates.code(code_hash)
+        found = self._codes.get(code_hash)
+        if found is None:
+            found = self._store.code(code_hash)
+            if found is None:
+                found = self._candidates.code(code_hash)
+            if found is not None:
+                self._codes.put(code_hash, found)
+        return found
 
     def block_hashes(self, parent: Header) -> Callable[[int], Hash32]:
         """BLOCKHASH for a child of ``parent``: walks candidates, then the canonical index."""

@@ -124,6 +124,19 @@ def call(
     Raises InvalidTransaction where it could not even start (fees below the base fee, too little balance or gas).
     """
     environment = surroundings_of(header, spec, chain_id, block_hash, block)
+    return call_in(request, view, environment, spec, vm, gas_cap, tracer)
+
+
+def call_in(
+    request: CallRequest,
+    view: StateView,
+    environment: BlockEnvironment,
+    spec: Spec,
+    vm: VirtualMachine,
+    gas_cap: int,
+    tracer: Tracer | None = None,
+) -> CallResult:
+    """As ``call``, in a block that is at hand already."""
     gas = gas_cap if request.gas is None else min(request.gas, gas_cap)
     result = run_call(request, gas, JournaledState(view), environment, spec, vm, tracer)
     return CallResult(result.outcome, result.gas_used, result.gas_used_before_refund)
@@ -140,7 +153,7 @@ def run_call(
 ) -> TransactionResult:
     """One run with ``gas`` as its limit; ``journal`` then holds what it changed. Raises InvalidTransaction."""
     tx = _transaction(request, gas, journal, environment)
-    if tx.max_fee_per_gas == 0 and tx.max_priority_fee_per_gas == 0:
+    if tx.max_fee_per_gas == 0 and tx.max_priority_fee_per_gas == 0 and environment.base_fee_per_gas:
         # Nothing was offered, so nothing is asked: code sees a base fee of 0, as in geth.
         environment = replace(environment, base_fee_per_gas=0)
     checked = check_call(tx, request.sender, journal, environment, spec)

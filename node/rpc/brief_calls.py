@@ -9,13 +9,19 @@ the event loop's time may go into it is bounded too: then everything goes to the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Final
 
 from node.evm.frame import BrokenOff, ChildCall, Frame
 from node.evm.machine import FrameResult, Tracer, VirtualMachine
+from node.evm.message import BlockEnvironment
+from node.evm.spec import Spec
 from node.execution.calls import CallRequest
 from node.primitives.scalars import Address
 from node.runtime.clock import Clock
+from node.state.view import StateView
+from node.types.blocks import Header
 
 GAS_MAX: Final = 40_000
 """Beyond what any transaction costs before its code begins; at most some 3 ms."""
@@ -54,6 +60,17 @@ class BriefMachine:
         return result
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What calls in one block stand on; most calls are in the same one. ``free``: the block without a base fee."""
+
+    header: Header
+    view: StateView
+    spec: Spec
+    block: BlockEnvironment
+    free: BlockEnvironment
+
+
 class BriefCalls:
     """Decides which calls are tried on the event loop. One for a node."""
 
@@ -62,6 +79,16 @@ class BriefCalls:
         self._credit_ms = float(CREDIT_MS_MAX)
         self._credited_ms = clock.monotonic_ms()
         self._long: dict[tuple[Address, bytes], None] = {}
+        self._ground: Ground | None = None
+
+    def ground(self, header: Header, view: StateView, make: Callable[[], tuple[Spec, BlockEnvironment]]) -> Ground:
+        """That of the last call, or a new one; ``make`` gives rules and block."""
+        last = self._ground
+        if last is not None and last.header is header and last.view is view:
+            return last
+        spec, block = make()
+        self._ground = made = Ground(header, view, spec, block, replace(block, base_fee_per_gas=0))
+        return made
 
     def may_begin(self, request: CallRequest) -> bool:
         """Whether to try it here; each one that is tried must be ``ended``."""

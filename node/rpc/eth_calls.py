@@ -12,6 +12,7 @@ from node.evm.machine import FrameResult, MessageMachine, Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
 from node.evm.outcome import Outcome
 from node.evm.spec import Spec
+from node.execution.block_run import block_environment
 from node.execution.calls import (
     CallRequest,
     CallResult,
@@ -19,6 +20,7 @@ from node.execution.calls import (
     ExecutionReverted,
     GasRequiredExceedsAllowance,
     call,
+    call_in,
     create_access_list,
     estimate_gas,
 )
@@ -30,7 +32,7 @@ from node.rpc import encoding
 from node.rpc.api import Api
 from node.rpc.brief_calls import BriefMachine
 from node.rpc.call_parameters import call_request
-from node.rpc.errors import check_outcome, execution_reverted, outcome_words, refused
+from node.rpc.errors import RpcError, check_outcome, execution_reverted, outcome_words, refused
 from node.rpc.methods import MethodTable
 from node.rpc.override_parameters import StateOverrides, block_overrides, state_overrides
 from node.rpc.parameters import BlockId, Tag
@@ -137,20 +139,23 @@ def check_chain(request: CallRequest, chain_id: int) -> None:
         raise refused(f"chainId does not match node's (have={request.chain_id}, want={chain_id})")
 
 
-def run_in_words(
-    function: Callable[..., Any], request: CallRequest, on: Surroundings, machine: VirtualMachine | None = None
-) -> Any:
+def run_in_words(function: Callable[..., Any], request: CallRequest, on: Surroundings) -> Any:
     """One of the functions of execution/calls.py, its refusals in geth's words. Raises RpcError."""
     check_chain(request, on.chain_id)
-    vm = on.machine if machine is None else machine
     try:
-        return function(request, on.view, on.header, on.spec, vm, on.chain_id, on.block_hash, on.gas_cap, on.block)
+        return function(
+            request, on.view, on.header, on.spec, on.machine, on.chain_id, on.block_hash, on.gas_cap, on.block
+        )
     except InvalidTransaction as error:
-        raise refused(f"err: {geth_message(error)} (supplied gas {request.gas or on.gas_cap})") from error
+        raise _refused_call(error, request, on.gas_cap) from error
     except ExecutionReverted as error:
         raise execution_reverted(error.data) from error
     except (ExecutionHalted, GasRequiredExceedsAllowance) as error:
         raise refused(str(error)) from error
+
+
+def _refused_call(error: InvalidTransaction, request: CallRequest, gas_cap: int) -> RpcError:
+    return refused(f"err: {geth_message(error)} (supplied gas {request.gas or gas_cap})")
 
 
 @method("eth_call")
@@ -162,15 +167,35 @@ def eth_call(
     changes: BlockOverrides | None = None,
 ) -> str | Coroutine[Any, Any, str]:
     """What the call returns. A revert is error 3 with its bytes."""
-    on = surroundings(api, block, state, changes)
-    if state is None and changes is None and api.brief.may_begin(request) and request.to not in on.spec.precompiles:
+    if state is None and changes is None and api.brief.may_begin(request):
         try:
-            return _returned(run_in_words(call, request, on, BriefMachine(api.backend.vm)))
+            return _brief_call(api, request, block)
         except BrokenOff:
             api.brief.was_long(request)
         finally:
             api.brief.ended()
-    return _call_in_lane(api, request, on)
+    return _call_in_lane(api, request, surroundings(api, block, state, changes))
+
+
+def _brief_call(api: Api, request: CallRequest, block: BlockId) -> str:
+    """On the event loop. Raises BrokenOff, or RpcError."""
+    backend, chain = api.backend, api.backend.chain
+    header, view = api.blocks.state(block)
+
+    def make() -> tuple[Spec, BlockEnvironment]:
+        spec = chain.spec_for(header)
+        return spec, block_environment(header, spec, chain.chain_id, known_hashes(api, header))
+
+    ground = api.brief.ground(header, view, make)
+    if request.to in ground.spec.precompiles:
+        raise BrokenOff
+    check_chain(request, chain.chain_id)
+    environment = ground.block if request.fee_cap or request.max_priority_fee_per_gas else ground.free
+    machine, gas_cap = BriefMachine(backend.vm), backend.limits.gas_cap
+    try:
+        return _returned(call_in(request, view, environment, ground.spec, machine, gas_cap))
+    except InvalidTransaction as error:
+        raise _refused_call(error, request, gas_cap) from error
 
 
 async def _call_in_lane(api: Api, request: CallRequest, on: Surroundings) -> str:

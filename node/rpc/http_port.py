@@ -40,7 +40,7 @@ class HttpPort:
         self._requests_max = requests_max
         self._requests = 0
         self._now_ms = now_ms
-        self._date = (0, b"")
+        self._date = b""
         self._connections: dict[Connection, int] = {}
         """With the number of requests that each had answered at the last look for idle ones."""
         self._look: asyncio.TimerHandle | None = None
@@ -58,11 +58,15 @@ class HttpPort:
         self._requests -= 1
 
     def date(self) -> bytes:
-        """Now, as the Date header wants it (RFC 9110, 5.6.7)."""
-        second = self._now_ms() // 1000
-        if second != self._date[0]:
-            self._date = (second, formatdate(second, usegmt=True).encode())
-        return self._date[1]
+        """Now, as the Date header wants it (RFC 9110, 5.6.7); made once for the answers of a second."""
+        if not self._date:
+            now_ms = self._now_ms()
+            self._date = formatdate(now_ms // 1000, usegmt=True).encode()
+            asyncio.get_running_loop().call_later((1000 - now_ms % 1000) / 1000, self._second_ended)
+        return self._date
+
+    def _second_ended(self) -> None:
+        self._date = b""
 
     def joined(self, connection: Connection) -> None:
         """A connection began."""

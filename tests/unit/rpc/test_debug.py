@@ -222,18 +222,18 @@ async def test_moved_precompile(devnet: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "words"),
+    ("state", "code", "words"),
     [
-        ({"0x12": {}}, "state overrides"),
-        ({"0x" + "11" * 20: {"nonce": "x"}}, "nonce"),
-        ({"0x" + "11" * 20: {"state": {}, "stateDiff": {}}}, "has both 'state' and 'stateDiff'"),
-        ({"0x" + "11" * 20: {"state": {"0x1": WORD + "00"}}}, "state"),
-        ([], "expected an object"),
+        ({"0x12": {}}, -32602, "state overrides"),
+        ({"0x" + "11" * 20: {"nonce": "x"}}, -32602, "nonce"),
+        ({"0x" + "11" * 20: {"state": {}, "stateDiff": {}}}, -32000, "has both 'state' and 'stateDiff'"),
+        ({"0x" + "11" * 20: {"state": {"0x1": WORD + "00"}}}, -32602, "state"),
+        ([], -32602, "expected an object"),
     ],
 )
-async def test_refused_overrides(devnet: Any, state: Any, words: str) -> None:
+async def test_refused_overrides(devnet: Any, state: Any, code: int, words: str) -> None:
     error = await devnet.error("eth_call", {}, "latest", state)
-    assert error["code"] == -32602
+    assert error["code"] == code
     assert words in error["message"]
 
 
