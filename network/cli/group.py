@@ -41,6 +41,7 @@ _COMMANDS: Final = {
     "reorg": ("reorg", "Have blocks replaced (engine pos)."),
     "why": ("why", "Say why no block comes, or none becomes final."),
     "tree": ("tree", "Draw the blocks that are not final yet."),
+    "page": ("page", "Say where the network's page is."),
     "bisect": ("bisect", "Find where two nodes part: block, transaction, instruction."),
     "env": ("inspection", "Print variables for other tools."),
     "snapshot": ("snapshot", "Save a network in a file, make one out of it."),

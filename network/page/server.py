@@ -36,6 +36,9 @@ from network.page.watch import Watch
 
 STREAMS_MAX: Final = 16
 QUESTIONS_MAX: Final = 4
+"""Put to nodes at the same time."""
+WAITING_MAX: Final = 32
+"""Questions that wait their turn; further ones are refused."""
 DEEDS_MAX: Final = 3
 BODY_BYTES_MAX: Final = 4 * 1024 * 1024
 LOOK_SECONDS: Final = (0.25, 0.5)
@@ -79,8 +82,10 @@ class PageServer:
         self._looked = asyncio.Condition()
         self._streams = 0
         self._doing = 0
+        self._asking = 0
         self._runner: web.AppRunner | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._look_now: asyncio.Task[None] | None = None
 
     def application(self) -> web.Application:
         """The routes, behind the guard."""
@@ -109,8 +114,9 @@ class PageServer:
 
     async def stop(self) -> None:
         """End all streams, stop listening."""
-        if self._looking is not None:
-            self._looking.cancel()
+        for task in (self._looking, self._look_now):
+            if task is not None:
+                task.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
         for pool in (self._lookers, self._answerers, self._doers):
@@ -181,7 +187,9 @@ class PageServer:
             self._streams -= 1
 
     async def _one_snapshot(self, request: web.Request) -> web.Response:
-        return web.Response(body=await self._look(), content_type="application/json")
+        if not self._snapshot or asyncio.get_running_loop().time() - self._taken > LOOK_SECONDS[0]:
+            await self._look()
+        return web.Response(body=self._snapshot, content_type="application/json")
 
     def _ensure_looking(self) -> None:
         if self._looking is None or self._looking.done():
@@ -196,17 +204,27 @@ class PageServer:
             began = loop.time()
             try:
                 await self._look()
-            except Failure as failure:
-                print(f"cannot look: {failure.message}", file=sys.stderr, flush=True)
+            except (Failure, LookupError, ValueError, TypeError, AttributeError) as error:
+                # a node that answers with what no node says must not end the page; the next look may fare better
+                print(f"cannot look: {error!r}", file=sys.stderr, flush=True)
             async with self._looked:
                 self._looked.notify_all()
             await asyncio.sleep(max(0.05, self._pause - (loop.time() - began)))
 
-    async def _look(self) -> bytes:
-        snapshot = await asyncio.get_running_loop().run_in_executor(self._lookers, self._watch.look)
+    async def _look(self) -> None:
+        """Look, or wait for the look that is going on."""
+        if self._look_now is None:
+            self._look_now = asyncio.get_running_loop().create_task(self._look_once())
+        await asyncio.shield(self._look_now)
+
+    async def _look_once(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            snapshot = await loop.run_in_executor(self._lookers, self._watch.look)
+        finally:
+            self._look_now = None
         self._snapshot = orjson.dumps(snapshot)
-        self._taken = asyncio.get_running_loop().time()
-        return self._snapshot
+        self._taken = loop.time()
 
     # ---- questions and deeds
 
@@ -234,7 +252,13 @@ class PageServer:
         return await self._answer(self._answerers, lambda: self._explorer.attach(wanted))
 
     async def _answer(self, pool: ThreadPoolExecutor, question: Callable[[], Any]) -> web.Response:
-        found = await asyncio.get_running_loop().run_in_executor(pool, question)
+        if self._asking >= WAITING_MAX:
+            return _problem(503, "too many questions wait already")
+        self._asking += 1
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(pool, question)
+        finally:
+            self._asking -= 1
         return web.Response(body=orjson.dumps(found), content_type="application/json")
 
 

@@ -9,8 +9,10 @@ import urllib.request
 
 import pytest
 
-from network.cluster.process import ProcessRecord
+from network.cluster import companion
+from network.cluster.process import ProcessRecord, kill_all
 from network.cluster.readiness import wait_height
+from network.cluster.run_directory import RunDirectory
 
 
 def wait_line(process, text, seconds=60):
@@ -114,6 +116,9 @@ def test_resume_goes_on_where_it_stopped(shell):
     started = shell.json("up", "-d", "--resume", "--name", "again")
     assert [node["url"] for node in started["nodes"]] == [node["url"] for node in first.nodes]
     assert started["page"] == first.started["page"]
+    kill_all([companion.record_of(RunDirectory(first.run_dir), companion.COMPANION_PAGE)])
+    assert shell.json("page", "--network", "again")["url"] == first.started["page"]
+    assert b"<!doctype html>" in urllib.request.urlopen(first.started["page"], timeout=10).read()
     for client in first.clients:
         assert client.block(int(sent["receipt"]["blockNumber"], 16))["hash"] == block["hash"]
     wait_height(first.clients[0], int(sent["receipt"]["blockNumber"], 16) + 2, 20)

@@ -49,7 +49,7 @@ function transactions(list, withBlock) {
       el("td", {}, one.ok === null ? chip("waits") : one.ok ? chip("ok", "good") : chip("failed", "bad")),
     ),
   );
-  const columns = [["Transaction"], ...(withBlock ? [["Block", "num"]] : []), ["From"], ["To"], ["Call"], ["Value", "num"], ["Gas", "num"], [""]];
+  const columns = [["Transaction"], ...(withBlock ? [["Block", "num"]] : []), ["From"], ["To"], ["Call"], ["Value", "num"], ["Gas", "num"], ["State"]];
   return list.length ? table(columns, rows) : el("p", { class: "muted", text: "None." });
 }
 

@@ -111,7 +111,7 @@ function listOf({ blocks, head, first }) {
       el("td", {}, el("span", { class: block.final ? "chip good" : "chip", text: block.final ? "final" : "not final" })),
     );
   });
-  const columns = [["Block", "num"], ["Hash"], ["Time", "num"], ["After", "num"], ["Transactions", "num"], ["Gas", "num"], ["Of the limit"], [""]];
+  const columns = [["Block", "num"], ["Hash"], ["Time", "num"], ["After", "num"], ["Transactions", "num"], ["Gas", "num"], ["Of the limit"], ["State"]];
   return el(
     "section",
     { class: "card" },

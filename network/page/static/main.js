@@ -2,18 +2,17 @@
 
 import { announce, update } from "./dom.js";
 import { showNetwork, showSnapshot } from "./overview.js";
+import { subscribe } from "./stream.js";
 
 const cluster = document.getElementById("cluster");
 const explorer = document.getElementById("explorer");
 const offline = document.getElementById("offline");
 const main = document.getElementById("content");
 const VIEWS = { "": "Cluster", blocks: "Blocks", block: "Block", tx: "Transaction", address: "Account", search: "Search" };
-const RETRY_MS = 1500;
 
 let explorerModule = null; // loaded when somebody explores
 let newest = null;
 let drawing = false;
-let stream = null;
 
 /** Draw the newest snapshot, at most once a frame, and only what can be seen. */
 function draw() {
@@ -24,23 +23,20 @@ function draw() {
   else showSnapshot(newest);
 }
 
-function listen() {
-  stream = new EventSource("/api/stream");
-  stream.onmessage = (event) => {
-    newest = JSON.parse(event.data);
-    offline.hidden = true;
-    if (!drawing) {
-      drawing = true;
-      requestAnimationFrame(draw);
-    }
-  };
-  stream.onerror = () => {
+subscribe((snapshot) => {
+  if (!snapshot) {
     if (offline.hidden) announce("The page has lost its connection to the network.");
     offline.hidden = false;
     update(offline, { text: "No connection to the network: it has stopped, or is being stopped. What is shown is old." });
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS); // else the browser tries by itself
-  };
-}
+    return;
+  }
+  offline.hidden = true;
+  newest = snapshot;
+  if (!drawing) {
+    drawing = true;
+    requestAnimationFrame(draw);
+  }
+});
 
 /** The parts of #/block/12 after the first slash. */
 function route() {
@@ -84,10 +80,4 @@ document.getElementById("search").addEventListener("submit", (event) => {
   if (text) location.hash = `#/search/${encodeURIComponent(text)}`;
 });
 window.addEventListener("hashchange", show);
-// a page that is left open in another tab need not be drawn, nor the nodes be asked for it
-document.addEventListener("visibilitychange", () => {
-  if (document.hidden) stream?.close();
-  else if (stream.readyState === EventSource.CLOSED) listen();
-});
 show();
-listen();
