@@ -184,7 +184,8 @@ def test_a_link_gets_slow_and_a_contract_is_explored(seen, network):
     assert "in the chain of n0, n1, n2, n3" in page.locator("#explorer").inner_text()
     page.get_by_label("Node that is asked").select_option("n3")
     page.locator("#explorer .mono.whole").first.wait_for()
-    for text, said in (("0x" + "12" * 32, "no node knows"), ("9999999", "there is no block"), ("<b>", "nothing is called")):
+    misses = (("0x" + "12" * 32, "no node knows"), ("9999999", "there is no block"), ("<b>", "nothing is called"))
+    for text, said in misses:
         page.get_by_label("Search the chain").fill(text)
         page.keyboard.press("Enter")
         page.get_by_text(said).wait_for()
