@@ -147,7 +147,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._port.joined(self)
+        if not self._port.joined(self):
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client went away, or we closed."""

@@ -34,10 +34,14 @@ class Connection(Protocol):
 
 
 class HttpPort:
-    """One for a server. ``now_ms``: wall time, Unix milliseconds."""
+    """One for a server. ``now_ms``: wall time, Unix milliseconds.
 
-    def __init__(self, requests_max: int, now_ms: Callable[[], int]) -> None:
-        self._requests_max = requests_max
+    ``at_once_max``: connections, and requests under way; ``others`` counts connections that another protocol has.
+    """
+
+    def __init__(self, at_once_max: int, now_ms: Callable[[], int], others: Callable[[], int]) -> None:
+        self._at_once_max = at_once_max
+        self._others = others
         self._requests = 0
         self._now_ms = now_ms
         self._date = b""
@@ -48,7 +52,7 @@ class HttpPort:
 
     def enter(self) -> bool:
         """Whether one more request may be under way; each entered one must ``leave``."""
-        if self._requests >= self._requests_max:
+        if self._requests >= self._at_once_max:
             return False
         self._requests += 1
         return True
@@ -68,10 +72,13 @@ class HttpPort:
     def _second_ended(self) -> None:
         self._date = b""
 
-    def joined(self, connection: Connection) -> None:
-        """A connection began."""
+    def joined(self, connection: Connection) -> bool:
+        """A connection began; False where there are too many."""
+        if len(self._connections) + self._others() >= self._at_once_max:
+            return False
         self._connections[connection] = -1
         self._all_left.clear()
+        return True
 
     def left(self, connection: Connection) -> None:
         """A connection ended, or another protocol has it."""

@@ -112,7 +112,8 @@ class RpcServer:
         self._address = (config.host, config.port)
         self._stopping = False
         self._heads = Heads(self._door, config.request_bytes_max)
-        self._port = HttpPort(config.connections_max, clock.now_ms)
+        self._aiohttp: web.Server | None = None
+        self._port = HttpPort(config.connections_max, clock.now_ms, self._handed_over)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -135,6 +136,7 @@ class RpcServer:
             logger=_SILENT,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
+        self._aiohttp = server
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         host, port = self._config.host, self._config.port
@@ -164,6 +166,9 @@ class RpcServer:
             await runner.cleanup()
 
     # --- requests ---
+
+    def _handed_over(self) -> int:
+        return 0 if self._aiohttp is None else len(self._aiohttp.connections)
 
     def _connection(self, other: Callable[[], asyncio.Protocol]) -> HttpConnection:
         return HttpConnection(self._dispatcher, self._heads, self._port, other)

@@ -182,6 +182,19 @@ async def test_at_most_so_many_at_once(port: Any) -> None:
     assert (await wire.ask(post()))[0] == 200
 
 
+async def test_at_most_so_many_connections(port: Any) -> None:
+    wires = [await Wire.to(port) for _ in range(4)]
+    await wires[0].ask(post())
+    assert (await wires[1].ask(post(start=b"GET /health HTTP/1.1", body=b"")))[0] == 200  # aiohttp's count too
+    with contextlib.suppress(ConnectionError):
+        assert await (await Wire.to(port)).ended()
+    wires[1].close()
+    async with asyncio.timeout(10):
+        while port._server._handed_over():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
+    assert (await (await Wire.to(port)).ask(post()))[0] == 200
+
+
 async def test_a_client_that_leaves_is_forgotten(port: Any, rpc: Any) -> None:
     wire = await Wire.to(port)
     raw = "0x" + rpc.Devnet.signed(SimpleNamespace(nonces={})).encode().hex()
