@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from network.bisect import Ask, Finding, Kind, find_difference
+from network.cli.completing import node_names
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, shorten
 from network.cli.progress import progress
@@ -32,8 +33,8 @@ Examples:
 Exit code 0: they make the same of every block. 3: they do not, and the output says where.
 """,
 )
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", shell_complete=node_names)
+@click.argument("second", shell_complete=node_names)
 @click.option("--repro", "repro_file", type=click.Path(path_type=Path), help="Write a file that shows it again.")
 @network_option
 @json_option

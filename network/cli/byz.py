@@ -6,6 +6,7 @@ import time
 
 import click
 
+from network.cli.completing import node_names
 from network.cli.group import json_option, network_option
 from network.cli.output import Output
 from network.cluster import fault_words, lies, run_directory
@@ -27,7 +28,7 @@ Kinds: equivocate, double-vote, surround-vote (pos), wrong-root, invalid-tx, wit
 amnesia, twins, honest; the long names of the fault vocabulary work, too.
 """,
 )
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @click.argument("kind")
 @click.option("--share", type=click.FloatRange(0, 1), default=1.0, show_default=True, help="Of the occasions used.")
 @click.option("--wait", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Seconds for evidence.")

@@ -17,6 +17,7 @@ import click
 from network.chain_file import Imported, export_blocks, import_blocks, scan
 from network.cli.group import json_option
 from network.cli.output import Output
+from network.cli.progress import Progress, progress
 from network.failures import BadInput, Busy, Failure
 from node.chain.chain import WrongGenesis
 from node.chain.genesis import Genesis, GenesisError
@@ -28,7 +29,6 @@ from node.storage.database import DatabaseError, DatabaseLocked
 from node.telemetry.logs import Log
 
 DEFAULT_FOLDER: Final = "evmesh-data"
-PROGRESS_SECONDS: Final = 1.0
 
 _datadir_option = click.option(
     "--datadir",
@@ -74,7 +74,8 @@ def import_(genesis_file: Path | None, datadir: Path, files: tuple[Path, ...], a
         if fresh:
             target.mkdir(parents=True)
             (target / GENESIS_FILE).write_bytes(text)
-        done, head = _import_all(target, genesis, files, _progress(out, total, "imported"))
+        with progress("importing blocks", total, quiet=as_json) as bar:
+            done, head = _import_all(target, genesis, files, _counted(bar))
         if fresh:
             _move_into_place(target, datadir)
     elapsed = time.monotonic() - began
@@ -114,13 +115,13 @@ def _genesis(given: Path | None, datadir: Path) -> tuple[bytes, Genesis]:
 
 
 def _import_all(
-    target: Path, genesis: Genesis, files: tuple[Path, ...], progress: Callable[[int], None]
+    target: Path, genesis: Genesis, files: tuple[Path, ...], told: Callable[[int], None]
 ) -> tuple[list[Imported], tuple[int, bytes, bytes]]:
     runtime, log = _world()
     directory = DataDir(target, genesis, runtime, log)
 
     async def work() -> list[Imported]:
-        return [await import_blocks(directory.chain, file, progress) for file in files]
+        return [await import_blocks(directory.chain, file, told) for file in files]
 
     try:
         done = asyncio.run(work())
@@ -172,8 +173,11 @@ def export(datadir: Path, force: bool, file: Path, first: int, last: int | None,
             end = head if last is None else last
             if not first <= end <= head:
                 raise BadInput(f"blocks {first} to {end}: the chain here has 0 to {head}")
-            with gzip.open(part, "wb") if file.suffix == ".gz" else part.open("wb") as stream:
-                count = export_blocks(directory.chain, stream, first, end, _progress(out, end - first + 1, "exported"))  # type: ignore[arg-type]
+            with (
+                progress("exporting blocks", end - first + 1, quiet=as_json) as bar,
+                gzip.open(part, "wb") if file.suffix == ".gz" else part.open("wb") as stream,
+            ):
+                count = export_blocks(directory.chain, stream, first, end, _counted(bar))  # type: ignore[arg-type]
         finally:
             runtime.workers.close()
             directory.close()
@@ -188,18 +192,14 @@ def _world() -> tuple[Runtime, Log]:
     return runtime, Log(runtime.clock, "chain", "warning", "text")
 
 
-def _progress(out: Output, total: int, verb: str) -> Callable[[int], None]:
-    """A line a second on standard error, for long files only."""
+def _counted(bar: Progress) -> Callable[[int], None]:
+    """Tells the bar of one block after the other."""
     done = 0
-    last = time.monotonic()
 
     def tell(number: int) -> None:
-        nonlocal done, last
+        nonlocal done
         done += 1
-        now = time.monotonic()
-        if now - last >= PROGRESS_SECONDS:
-            last = now
-            out.progress(f"{verb} {done} of {total} blocks (block {number})")
+        bar.at(done, f"block {number}")
 
     return tell
 

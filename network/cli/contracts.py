@@ -10,7 +10,9 @@ import click
 
 from network.accounts import checksum_address
 from network.amounts import parse_amount
+from network.cli.completing import functions
 from network.cli.group import WAITS, follow_options, json_option, network_option, signer_options
+from network.cli.live import live
 from network.cli.output import Output, shorten, shown
 from network.cli.resolve import FunctionCall, account_of, client_of, function_call
 from network.cli.transactions import Order, carry_out
@@ -90,7 +92,7 @@ Examples:
   evmesh call "0x5FbDB2315678afecb367f032d93F642f64180aa3.balanceOf(address)(uint256)" 0x7099…
 """,
 )
-@click.argument("function")
+@click.argument("function", shell_complete=functions)
 @click.argument("arguments", nargs=-1)
 @signer_options
 @click.option("--value", default="0", show_default=True, help="Ether for a payable function.")
@@ -146,10 +148,11 @@ def call(
 Examples:
   evmesh watch Counter.number --once
   evmesh watch DemoToken.balanceOf 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --interval 0.5
+  evmesh watch                                    heads, finality and pace of all nodes
 All nodes are read at the same block: the highest that every one of them has.
 """,
 )
-@click.argument("function")
+@click.argument("function", required=False, shell_complete=functions)
 @click.argument("arguments", nargs=-1)
 @click.option("--once", is_flag=True, help="Look once; exit code 3 when nodes differ.")
 @click.option(
@@ -158,41 +161,57 @@ All nodes are read at the same block: the highest that every one of them has.
 @network_option
 @json_option
 def watch(
-    function: str, arguments: tuple[str, ...], once: bool, interval: float, network_name: str | None, as_json: bool
+    function: str | None,
+    arguments: tuple[str, ...],
+    once: bool,
+    interval: float,
+    network_name: str | None,
+    as_json: bool,
 ) -> None:
-    """Compare a contract's value and the state root on all nodes."""
+    """Compare a contract's value and the state root on all nodes. Without a function: show where every node stands."""
     out = Output(as_json)
     run = run_directory.find(network_name)
+    if function is None:
+        if once:
+            raise BadInput("--once needs a function to compare", "evmesh status looks at the network once")
+        # the two commands share a view, not a module
+        from network.cli.inspection import watch_network
+
+        watch_network(run, interval, out)
+        return
     network = run.network()
     wanted = function_call(run, function, arguments)
     if not wanted.function.outputs:
         raise BadInput(f"{wanted.label} returns nothing that could be watched", "watch a view function")
     clients = clients_of(network, 5.0)
-    while True:
-        comparison = compare(clients, [(wanted.address, wanted.data)])
-        _show_comparison(out, wanted, comparison)
-        content = _comparison_json(wanted, comparison)
-        if once:
-            out.document(content)
-        else:
-            out.record(content)
-        if len({reading.compared for reading in comparison.answered}) > 1 or (once and not comparison.agree):
-            raise Disagreement(
-                f"{', '.join(comparison.differing())} differ at block #{comparison.height}", "evmesh status"
-            )
-        if once:
-            return
-        time.sleep(interval)
+    with live(out) as screen:
+        while True:
+            comparison = compare(clients, [(wanted.address, wanted.data)])
+            columns, rows, note = _comparison_table(wanted, comparison)
+            screen.show(columns, rows, note, above=[f"network {run.name}"])
+            content = _comparison_json(wanted, comparison)
+            if once:
+                out.document(content)
+            else:
+                out.record(content)
+            if len({reading.compared for reading in comparison.answered}) > 1 or (once and not comparison.agree):
+                raise Disagreement(
+                    f"{', '.join(comparison.differing())} differ at block #{comparison.height}", "evmesh status"
+                )
+            if once:
+                return
+            time.sleep(interval)
 
 
-def _show_comparison(out: Output, wanted: FunctionCall, comparison: Comparison) -> None:
+def _comparison_table(wanted: FunctionCall, comparison: Comparison) -> tuple[list[str], list[list[str]], str]:
+    """Columns, rows, and what stands behind the last row."""
     rows = []
     for reading in comparison.readings:
         value = ", ".join(show_value(one) for one in _values(wanted, reading.values[0])) if reading.values else "-"
         root = shorten(reading.state_root) if reading.state_root else reading.problem or "-"
         rows.append([reading.name, shown(reading.head), value, root])
     note = "✔ all agree" if comparison.agree else f"✘ {', '.join(comparison.differing())} differ"
-    out.table(["node", "head", f"{wanted.function.name}()", f"state root #{comparison.height}"], rows, note)
+    return ["node", "head", f"{wanted.function.name}()", f"state root #{comparison.height}"], rows, note
 
 
 def _comparison_json(wanted: FunctionCall, comparison: Comparison) -> dict[str, Any]:

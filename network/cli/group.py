@@ -11,6 +11,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from network.cli.completing import network_names
+
 VERSION: Final = "0.1"
 
 # name -> (module, what it does); the order is the order of help
@@ -128,6 +130,7 @@ def network_option(function: F) -> F:
         "network_name",
         metavar="NAME",
         envvar="EVMESH_NETWORK",
+        shell_complete=network_names,
         help="Which network (evmesh ls lists them). Default: the latest that is running.",
     )(function)
 

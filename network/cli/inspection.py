@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from network.amounts import format_ether
+from network.cli.completing import node_names
 from network.cli.group import json_option, network_option
+from network.cli.live import live
 from network.cli.output import Output
 from network.cli.resolve import client_of
-from network.cli.status_table import conflicts, status_rows
+from network.cli.status_table import Pace, conflicts, status_rows
 from network.client import NodeUnreachable
 from network.cluster import companion, run_directory
 from network.cluster.fault_board import read_board
-from network.cluster.observer import observe
+from network.cluster.observer import NodeStatus, observe
 from network.cluster.process import tail
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput, Disagreement
@@ -37,43 +39,74 @@ def status(watch: bool, interval: float, network_name: str | None, as_json: bool
     """Show where every node stands. Exit code 3 when two nodes have different blocks at one height."""
     out = Output(as_json)
     run = run_directory.find(network_name, must_run=False)
-    while True:
-        statuses = observe(run)
-        if watch and sys.stdout.isatty():
-            click.clear()
-        if not watch or sys.stdout.isatty():
-            out.line(f"network {run.name}")
-        out.table(*status_rows(statuses))
-        board = read_board(run.path)
-        for words, since in {str(fault): fault.clock for fault in board.lasting}.items():
-            out.line(f"fault: {words}, since {since}")
-        judged = companion.record_of(run, companion.COMPANION_JUDGE) is not None
-        if not judged and any(one.state == "running" for one in statuses):
-            out.line("note: nothing watches this network's promises; its judge has ended or was never started")
-        content = {
-            "judged": judged,
-            "name": run.name,
-            "run_dir": str(run.path),
-            "nodes": [asdict(one) for one in statuses],
-            "faults": [fault.to_json() for fault in board.lasting],
-        }
-        if watch:
-            out.record(content)
-        else:
-            out.document(content)
+    if watch:
+        watch_network(run, interval, out)
+    else:
+        _look(run).show(out)
+
+
+def watch_network(run: RunDirectory, interval: float, out: Output) -> None:
+    """Where every node stands, again and again until Ctrl-C. Raises Disagreement."""
+    pace = Pace()
+    with live(out) as screen:
+        while True:
+            look = _look(run)
+            if out.as_json:
+                out.record(look.document)
+            columns, rows = status_rows(look.statuses)
+            paces = pace.of(look.statuses)
+            rows = [[*row, paces[row[0]]] for row in rows]
+            screen.show([*columns, "blocks/s"], rows, above=[f"network {run.name}"], below=look.notes)
+            look.judge(run)
+            time.sleep(interval)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A network at one moment."""
+
+    run: RunDirectory
+    statuses: list[NodeStatus]
+    notes: list[str]
+    document: dict[str, Any]
+
+    def show(self, out: Output) -> None:
+        out.line(f"network {self.run.name}")
+        out.table(*status_rows(self.statuses))
+        for note in self.notes:
+            out.line(note)
+        out.document(self.document)
+        self.judge(self.run)
+
+    def judge(self, run: RunDirectory) -> None:
         companion.check_verdict(run)
-        wrong = conflicts(statuses)
+        wrong = conflicts(self.statuses)
         if wrong:
             raise Disagreement("; ".join(wrong), f"the nodes' logs are in {run.path}")
-        if not watch:
-            return
-        time.sleep(interval)
+
+
+def _look(run: RunDirectory) -> _Look:
+    statuses = observe(run)
+    board = read_board(run.path)
+    since = {str(fault): fault.clock for fault in board.lasting}
+    notes = [f"fault: {words}, since {clock}" for words, clock in since.items()]
+    judged = companion.record_of(run, companion.COMPANION_JUDGE) is not None
+    if not judged and any(one.state == "running" for one in statuses):
+        notes.append("note: nothing watches this network's promises; its judge has ended or was never started")
+    document = {
+        "judged": judged,
+        "name": run.name,
+        "run_dir": str(run.path),
+        "nodes": [asdict(one) for one in statuses],
+        "faults": [fault.to_json() for fault in board.lasting],
+    }
+    return _Look(run, statuses, notes, document)
 
 
 @click.command(
     epilog="\b\nExamples:\n  evmesh logs         all nodes, by time\n  evmesh logs n2 -f   one node, as it goes\n"
 )
-@click.argument("node", required=False)
+@click.argument("node", required=False, shell_complete=node_names)
 @click.option("-f", "--follow", is_flag=True, help="Go on as lines are written.")
 @click.option(
     "-n", "--lines", type=click.IntRange(0, 100_000), default=50, show_default=True, help="Last lines of each."

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from network.cli.completing import network_names
 from network.cli.group import json_option
 from network.cli.output import Output, seconds, with_tilde
 from network.cluster import companion, run_directory
@@ -22,7 +23,7 @@ Examples:
   evmesh down --all --remove  all, and delete their data
 """,
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=network_names)
 @click.option("--all", "everything", is_flag=True, help="Every network.")
 @click.option("--remove", is_flag=True, help="Delete the run directory, too.")
 @click.option("--timeout", type=float, default=5.0, show_default=True, help="Seconds before a node is killed.")

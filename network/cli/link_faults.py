@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from network.cli.completing import node_names
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.cli.quantities import bytes_per_second, duration_ms, share
@@ -33,7 +34,7 @@ Examples:
   evmesh heal                               undo it
 """,
 )
-@click.argument("groups", nargs=-1, required=True, metavar="NODES [/ NODES]...")
+@click.argument("groups", nargs=-1, required=True, metavar="NODES [/ NODES]...", shell_complete=node_names)
 @click.option("--one-way", is_flag=True, help="Only from the first group to the second.")
 @click.option("--bridge", metavar="NODES", help="These hear both sides.")
 @network_option
@@ -138,8 +139,8 @@ Examples:
   evmesh link n0 n1 --clear                       nothing any more
 """,
 )
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", shell_complete=node_names)
+@click.argument("target", shell_complete=node_names)
 @click.option("--delay", metavar="TIME", help="Added one way, for example 200ms.")
 @click.option("--jitter", metavar="TIME", help="Up to so much more, by chance.")
 @click.option("--loss", metavar="SHARE", help="Share of the pieces that are sent again after a timeout (TCP).")

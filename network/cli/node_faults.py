@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from network.cli.completing import node_names
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.cli.quantities import byte_count, drift_ppm, duration_ms
@@ -15,7 +16,7 @@ from network.failures import BadInput
 @click.command(
     epilog="\b\nExamples:\n  evmesh slow n2 --by 200ms  it stands still, again and again\n  evmesh slow n2 --clear\n"
 )
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @click.option("--by", "by", metavar="TIME", help="How long it stands still after every 50 ms of work (SIGSTOP).")
 @click.option("--clear", is_flag=True, help="Let it run at full speed again.")
 @network_option
@@ -49,7 +50,7 @@ Examples:
   evmesh clock n1 --clear          right again
 """
 )
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @click.option("--offset", metavar="TIME", help="Ahead of the machine's clock; negative: behind.")
 @click.option("--drift", metavar="PPM", help="Too fast by so much, from now on; negative: too slow.")
 @click.option("--jump", metavar="TIME", help="Forward from where it is; negative: back.")
@@ -98,7 +99,7 @@ Examples:
   evmesh disk n3 --clear       room again; if it has stopped: evmesh restart n3
 """
 )
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @click.option("--full", is_flag=True, help="The database cannot grow any more.")
 @click.option("--free", "free", metavar="SIZE", help="It can grow by this much.")
 @click.option("--clear", is_flag=True, help="Take the limit away.")

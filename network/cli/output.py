@@ -45,7 +45,7 @@ class Output:
         if self.as_json:
             return
         if sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
-            _rich_table(columns, rows, note)
+            _print_rich(columns, rows, note)
             return
         for text in plain_table(columns, rows, note):
             print(text)
@@ -62,26 +62,33 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], note: str
     return lines
 
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+def rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+    """The table as rich draws it."""
     # imported here: costs more than most commands, and only a terminal needs it
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
         table.add_column(column, no_wrap=True, overflow="fold")
     for row in rows:
-        table.add_row(*(_styled(cell) for cell in row))
+        table.add_row(*(styled(cell) for cell in row))
+    return table
+
+
+def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False)
-    console.print(table)
+    console.print(rich_table(columns, rows))
     if note:
-        console.print(_styled(note))
+        console.print(styled(note))
 
 
-def _styled(text: str) -> Any:
+def styled(text: str) -> Any:
+    """A cell or a line in the colour of what it says: red for trouble, green where all is well."""
     from rich.text import Text
 
-    bad = text.startswith("✘") or text in ("stopped", "not answering", "NO")
+    bad = text.startswith(("✘", "fault:")) or text in ("stopped", "not answering", "NO")
     good = text.startswith("✔") or text == "yes"
     return Text(text, style="bold red" if bad else "green" if good else "")
 

@@ -7,6 +7,7 @@ import time
 
 import click
 
+from network.cli.completing import node_names
 from network.cli.group import json_option, network_option
 from network.cli.output import Output, seconds
 from network.client import NodeClient
@@ -17,7 +18,7 @@ from network.failures import BadInput
 
 
 @click.command(epilog="\b\nExamples:\n  evmesh kill n3\n  evmesh kill n3 --after-effects 3\n  evmesh restart n3\n")
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @click.option("--term", is_flag=True, help="Ask it to stop (SIGTERM) instead.")
 @click.option(
     "--after-effects",
@@ -49,7 +50,7 @@ def kill(node: str, term: bool, after_effects: int | None, network_name: str | N
 
 
 @click.command(epilog="\b\nExamples:\n  evmesh pause n1\n  evmesh resume n1\n")
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @network_option
 @json_option
 def pause(node: str, network_name: str | None, as_json: bool) -> None:
@@ -61,7 +62,7 @@ def pause(node: str, network_name: str | None, as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  evmesh resume n1\n")
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @network_option
 @json_option
 def resume(node: str, network_name: str | None, as_json: bool) -> None:
@@ -83,7 +84,7 @@ Examples:
   evmesh restart n3               without any
 """
 )
-@click.argument("node")
+@click.argument("node", shell_complete=node_names)
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has caught up with the others.")
 @click.option("--lose-disk", is_flag=True, help="Kill it and delete its database first; its keys stay.")
 @click.option("--tear-log", is_flag=True, help="Kill it and leave a half-written record in its consensus log.")

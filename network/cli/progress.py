@@ -64,7 +64,9 @@ def progress(label: str, total: int | None, quiet: bool = False) -> Iterator[Pro
         bars.TimeRemainingColumn(),
         bars.TextColumn("{task.fields[note]}"),
     )
-    with bars.Progress(*columns, console=console.Console(stderr=True), transient=True) as shown:
+    with bars.Progress(
+        *columns, console=console.Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()
+    ) as shown:
         yield _Bar(label, total, shown, shown.add_task(label, total=total, note=""))
 
 

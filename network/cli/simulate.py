@@ -17,6 +17,7 @@ import click
 from network.amounts import parse_seconds
 from network.cli.group import VERSION, json_option
 from network.cli.output import Output
+from network.cli.progress import progress
 from network.cli.repro import show_again
 from network.failures import EXIT_DISAGREEMENT, EXIT_FAILURE, BadInput
 from network.faults.vocabulary import BadPlan, Plan, read_plan
@@ -99,7 +100,7 @@ def simulate(
         chosen_scenario(engine, level, chosen[0], nodes, until_ms, plan)  # what is wrong is said before any run
         with _sink(trace_file) as trace_to:
             results = [choice.run(seed, trace_to)] if seeds is None else _run_all(choice, chosen, jobs)
-            return _report(results, output, out, many=seeds is not None)
+            return _report(results, output, out, None if seeds is None else len(chosen))
 
 
 @click.command(
@@ -197,22 +198,25 @@ def _run_all(choice: _Choice, seeds: range, jobs: int) -> Iterator[Result]:
             running += [pool.submit(choice.run, seed) for seed in islice(waiting, 1)]
 
 
-def _report(results: Iterable[Result], output: Output, out: Path, many: bool) -> int:
-    """Tell each result; the exit code of the worst."""
+def _report(results: Iterable[Result], output: Output, out: Path, total: int | None) -> int:
+    """Tell each result; the exit code of the worst. ``total``: how many there will be, None for a single run."""
+    many = total is not None
     codes: list[int] = []
     virtual_ms = 0
-    for result in results:
-        codes.append(result.exit_code)
-        virtual_ms += result.ended_ms
-        document = _document(result)
-        output.line(_line(result))
-        if result.violation is not None:
-            scenario = result.scenario
-            path = out / f"evmesh-failure-{scenario.engine}-{scenario.seed}.json"
-            FailureFile.of(result, VERSION).write(path)
-            document["file"] = str(path)
-            _tell(f"seed {scenario.seed}: {result.sentence()}", f"again: evmesh replay {path}")
-        output.record(document) if many else output.document(document)
+    with progress("seeds", total, quiet=not many or output.as_json) as bar:
+        for result in results:
+            codes.append(result.exit_code)
+            bar.at(len(codes))
+            virtual_ms += result.ended_ms
+            document = _document(result)
+            output.line(_line(result))
+            if result.violation is not None:
+                scenario = result.scenario
+                path = out / f"evmesh-failure-{scenario.engine}-{scenario.seed}.json"
+                FailureFile.of(result, VERSION).write(path)
+                document["file"] = str(path)
+                _tell(f"seed {scenario.seed}: {result.sentence()}", f"again: evmesh replay {path}")
+            output.record(document) if many else output.document(document)
     broken = sum(1 for code in codes if code)
     if many:
         output.line(f"{len(codes)} seeds, {virtual_ms / 1000:.0f} simulated seconds: {broken} broke a promise")

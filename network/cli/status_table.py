@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from network.cli.output import shorten, shown
 from network.cluster.observer import NodeStatus
 
+LOOKS: Final = 11
 COLUMNS = ["node", "role", "rpc", "peers", "head", "finalized", "state root", "state"]
 
 
@@ -25,6 +29,27 @@ def status_rows(statuses: Sequence[NodeStatus]) -> tuple[list[str], list[list[st
         ]
         for one in statuses
     ]
+
+
+class Pace:
+    """Blocks a second of each node, over the last looks."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
+
+    def of(self, statuses: Sequence[NodeStatus], now: float | None = None) -> dict[str, str]:
+        """After one more look, as text; a dash where it cannot be told yet. ``now``: seconds of any steady clock."""
+        moment = time.monotonic() if now is None else now
+        paces = {}
+        for one in statuses:
+            looks = self._seen.setdefault(one.name, deque(maxlen=LOOKS))
+            if one.head is None:
+                looks.clear()
+            else:
+                looks.append((moment, one.head))
+            passed = looks[-1][0] - looks[0][0] if looks else 0.0
+            paces[one.name] = f"{(looks[-1][1] - looks[0][1]) / passed:.1f}" if passed > 0 else "-"
+        return paces
 
 
 def conflicts(statuses: Sequence[NodeStatus]) -> list[str]:

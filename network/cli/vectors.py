@@ -12,6 +12,7 @@ import click
 
 from network.cli.group import json_option
 from network.cli.output import Output
+from network.cli.progress import progress
 from network.failures import EXIT_FAILURE, EXIT_USAGE, BadInput
 from network.vectors.files import read_all
 from network.vectors.networks import known_forks, network_named
@@ -129,15 +130,19 @@ def run_vectors(
     shown = 0
     documents: list[dict[str, Any]] = []
     files: Iterator[tuple[str, bytes]] = read_all([Path(name) for name in names])
-    for result in run_files(files, options, 1 if trace else jobs):
-        for verdict in result.verdicts:
-            if as_json:
-                documents.append(verdict.to_json())
-            elif not verdict.passed:
-                shown += 1
-                if shown <= SHOWN_MAX:
-                    out.line(f"FAILED {verdict.case}: {verdict.problem}")
-        totals.add(result)
+    cases = 0
+    with progress("cases", None, quiet=as_json or trace) as bar:
+        for result in run_files(files, options, 1 if trace else jobs):
+            for verdict in result.verdicts:
+                if as_json:
+                    documents.append(verdict.to_json())
+                elif not verdict.passed:
+                    shown += 1
+                    if shown <= SHOWN_MAX:
+                        out.line(f"FAILED {verdict.case}: {verdict.problem}")
+            totals.add(result)
+            cases += len(result.verdicts)
+            bar.at(cases, f"{totals.failed.total()} failed" if totals.failed else "")
     out.document(documents)
     if not as_json:
         _summary(out, totals, shown)

@@ -34,6 +34,8 @@ _MODULES: Final = {
     COMPANION_PAGE: "network.page.process",
 }
 APPLY_SECONDS: Final = 10.0
+START_SECONDS: Final = 30.0
+"""On a machine with many others at work the fork server alone takes long to load."""
 PAGE_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.005
 
@@ -90,7 +92,7 @@ def start(run: RunDirectory, name: str, server: WarmServer | None = None) -> Pro
     output, log = folder / "out", folder / "log"
     if server is not None:
         server.start(name, run.path, output, log, entry=f"{_MODULES[name]}:run")
-        pid = server.pid_of(name, APPLY_SECONDS)
+        pid = server.pid_of(name, START_SECONDS)
     else:
         pid = process.spawn([sys.executable, "-m", _MODULES[name], str(run.path)], output, log)
     try:
