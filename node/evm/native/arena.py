@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import struct
 import sys
 from typing import Final, NamedTuple
@@ -40,18 +41,30 @@ KEPT_BYTES: Final = 2**20
 """What an area may hold on to from one message to the next."""
 
 
+GUARDS_VARIABLE: Final = "EVMESH_NATIVE_GUARDS"
+"""Set for searches of mistakes: whatever reaches beyond an area then ends the process (SIGSEGV)."""
+
+
 class Area:
-    """A piece of anonymous memory with an address."""
+    """A piece of anonymous memory with an address; between pages that nobody may touch where these are asked for."""
 
     def __init__(self, size: int, alignment: int = 1) -> None:
-        whole = size + alignment - 1
+        guarded = bool(os.environ.get(GUARDS_VARIABLE)) and sys.platform != "win32"
+        step = max(alignment, mmap.PAGESIZE) if guarded else alignment
+        whole = size + (2 * step + 2 * mmap.PAGESIZE if guarded else alignment - 1)
         if sys.platform == "win32":
             self._map = mmap.mmap(-1, whole)
         else:
             flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
             self._map = mmap.mmap(-1, whole, flags=flags)
         start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
-        self.address = (start + alignment - 1) & -alignment
+        if guarded:
+            end = (start + whole - mmap.PAGESIZE) & -step
+            self.address = (end - size) & -max(alignment, 8)
+            _forbid(end)
+            _forbid((self.address & -mmap.PAGESIZE) - mmap.PAGESIZE)
+        else:
+            self.address = (start + alignment - 1) & -alignment
         skipped = self.address - start
         self.view = memoryview(self._map)[skipped : skipped + size]
         self.size = size
@@ -60,6 +73,13 @@ class Area:
         """Give the pages back; they read zero again."""
         if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _forbid(page: int) -> None:
+    """No access to a page. Raises OSError."""
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    if protect(ctypes.c_void_p(page), ctypes.c_size_t(mmap.PAGESIZE), 0):
+        raise OSError(ctypes.get_errno(), "a page cannot be forbidden")
 
 
 class Counters(NamedTuple):

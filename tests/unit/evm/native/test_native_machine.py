@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +12,8 @@ import pytest
 
 from node.evm.interpreter import Interpreter
 from node.evm.machine import VirtualMachine
-from node.evm.native.arena import put
+from node.evm.native import object_file
+from node.evm.native.arena import GUARDS_VARIABLE, put
 from node.evm.native.interpreter.catalogue import UnknownInstruction, numbers_of
 from node.evm.native.machine import NativeMachine
 from node.evm.native.rules import GAS_MAX, rule_values
@@ -321,3 +324,26 @@ def test_output_of_reverts_and_of_memory_never_written(native_machine: NativeMac
     assert found.outcome == Revert(found.outcome.gas_left, bytes(2_000))
     same(native_machine, program(operation(Opcode.MSTORE, 5_000, 2**256 - 1), operation(Opcode.RETURN, 0, 6_000)))
     same(native_machine, operation(Opcode.RETURN, 0, 6_000))  # what the message before wrote there is gone
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pages of POSIX")
+def test_beyond_an_area_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With guards, one byte before or behind an area ends the process; inside all is as ever."""
+    monkeypatch.setenv(GUARDS_VARIABLE, "1")
+    text = (
+        "import ctypes, sys; from node.evm.native.arena import Area; area = Area({size}, {alignment});"
+        "ctypes.memset(area.address, 1, area.size); assert area.address % {alignment} == 0;"
+        "ctypes.memset(area.address + {at}, 1, 1)"
+    )
+    for size, alignment, at, code in (
+        (4096, 1, 4095, 0),
+        (4096, 1, 4096, -11),
+        (4096, 1, -1, -11),
+        (200_000, 65_536, 262_144, -11),
+        (104, 1, 104, -11),
+    ):
+        given = text.format(size=size, alignment=alignment, at=at)
+        done = subprocess.run([sys.executable, "-c", given], capture_output=True, check=False)
+        assert done.returncode == code, (size, alignment, at, done.stderr[-300:])
+    guarded = NativeMachine(object_file.load())
+    assert run_on(guarded, NESTED, others={OTHER: WRITING}) == run_on(Interpreter(), NESTED, others={OTHER: WRITING})
