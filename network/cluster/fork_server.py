@@ -37,8 +37,8 @@ from node.evm.native import choice, elf, llvm, object_file
 
 RunNode = Callable[[Path], int]
 
-PRELOADED = ("network.cluster.link_process", "network.cluster.judge_process", "network.page.process")
-"""Programs that are started with every network, beside its nodes."""
+PRELOADED = ("network.cluster.link_process", "network.cluster.judge_process")
+"""Programs that are started with every network before its nodes are ready; its page loads what it needs itself."""
 
 
 def load_entry(entry: str) -> RunNode:

@@ -246,6 +246,7 @@ class PageServer:
             return await self._answer(self._doers, lambda: self._deeds.do(wanted))
         finally:
             self._doing -= 1
+            self._taken = -FRESH_SECONDS  # what was seen before is old
 
     async def _artifact(self, request: web.Request) -> web.Response:
         wanted = await _json_of(request)

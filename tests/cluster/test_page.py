@@ -1,7 +1,11 @@
 """The cluster page in a real browser, over a real network: what it shows, what its buttons do, what it never runs."""
 
+import json
 import os
+import re
 import shutil
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from network.abi import encode, selector
 from network.cluster.readiness import wait_until
 from network.cluster.run_directory import RunDirectory
+from network.load.contracts import bundled
 from network.wallet import Fees, build, wait_included
 from node.crypto.hashes import keccak256
 from node.primitives.scalars import Address
@@ -89,6 +94,99 @@ def seen(browser, network):
     yield see
     for one in opened:
         one.context.close()
+
+
+class Buttons:
+    """The page's server, asked and told as the page itself does it."""
+
+    def __init__(self, base):
+        self.base = base
+        page = urllib.request.urlopen(base + "/", timeout=20).read().decode()
+        self._token = re.search(r'name="evmesh-token" content="([^"]+)"', page)[1]
+
+    def ask(self, path):
+        return json.load(urllib.request.urlopen(f"{self.base}/api/{path}", timeout=60))
+
+    def do(self, **deed):
+        headers = {"Content-Type": "application/json", "X-Evmesh-Token": self._token}
+        request = urllib.request.Request(self.base + "/api/deed", json.dumps(deed).encode(), headers)
+        return json.load(urllib.request.urlopen(request, timeout=110))["text"]
+
+    def node(self, name):
+        return next(one for one in self.ask("snapshot")["nodes"] if one["name"] == name)
+
+    def wait(self, condition, what):
+        wait_until(condition, 60, what)
+
+
+def test_every_button_does_what_its_command_does(network):
+    page = Buttons(network.started["page"])
+    page.wait(lambda: page.ask("snapshot")["headline"]["title"] == "All 4 nodes agree", "agreement")
+    assert page.do(do="pause", node="n1").startswith("n1 paused")
+    page.wait(lambda: page.node("n1")["state"] == "paused", "n1 to stand still")
+    assert page.do(do="resume", node="n1").startswith("n1 resumed")
+    page.wait(lambda: page.node("n1")["state"] == "running", "n1 to answer")
+    assert page.do(do="link", source="n0", target="n2", delay_ms=80, loss=0.05, one_way=True).startswith("n0 → n2")
+    assert page.ask("snapshot")["links"]["spoiled"] == [
+        {"source": "n0", "target": "n2", "delay_ms": 80.0, "loss": 0.05}
+    ]
+    assert page.do(do="heal").startswith("healed: delay 80 ms")
+    assert page.do(do="byz", node="n2", kind="silent") == "n2 lies: silent-voter"
+    assert page.node("n2")["lies"] is True
+    assert page.do(do="byz", node="n2", kind="honest") == "n2 is honest again"
+    page.wait(lambda: page.ask("snapshot")["headline"]["title"] == "All 4 nodes agree", "agreement again")
+    before = page.ask("snapshot")["tree"]["finalized"]
+    page.wait(lambda: page.ask("snapshot")["tree"]["finalized"] > before + 2, "finality")
+    assert page.do(do="reorg", depth=1).startswith("reorg on n")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        page.do(do="reorg", depth=30)
+    assert "could be replaced" in json.load(refused.value)["error"]
+
+
+def test_a_transaction_that_fails_deep_inside_is_explained(network):
+    """A call tree with its reason, of a contract that nobody named but by its code."""
+    page = Buttons(network.started["page"])
+    client, sender = network.clients[0], network.accounts[6]
+    token = bundled("DemoToken")
+    nonce = client.nonce(sender.address)
+
+    def send(to, data):
+        nonlocal nonce
+        raw = build(sender, network.chain_id, nonce, FEES, 2_000_000, to, 0, data=data).encode()
+        nonce += 1
+        return wait_included(client, client.send_raw(raw), 30).receipt
+
+    created = send(None, token.creation_data([1_000]))
+    address = created["contractAddress"]
+    receiver = network.accounts[7].checksummed
+    target = Address(bytes.fromhex(address[2:]))
+    paid = send(target, token.function("transfer").call_data([receiver, 400]))
+    failed = send(target, token.function("transfer").call_data([receiver, 601]))
+    told = page.ask(f"explore/tx/{failed['transactionHash']}")
+    reason = "ERC20InsufficientBalance(sender=" + sender.checksummed + ", balance=600, needed=601)"
+    assert (told["receipt"]["status"], told["calls"][0]["reason"]) == ("0x0", reason)
+    assert told["to_contract"] == {"name": "DemoToken", "origin": "its code"}
+    told = page.ask(f"explore/tx/{paid['transactionHash']}")
+    assert told["call"]["name"] == "transfer"
+    assert [one["value"] for one in told["logs"][0]["event"]["arguments"]] == [sender.checksummed, receiver, "400"]
+    assert told["calls"][0]["call"]["results"][0]["value"] == "true"
+    told = page.ask(f"explore/tx/{created['transactionHash']}")
+    assert (told["brief"]["call"], told["brief"]["to_name"]) == ("creates a contract", "DemoToken")
+    told = page.ask(f"explore/address/{address}")
+    storage = {row["name"]: row["value"] for row in told["storage"]["rows"]}
+    assert storage[f"_balances[{sender.checksummed}]"] == "600"
+    assert storage[f"_balances[{receiver}]"] == "400"
+    assert storage["_totalSupply"] == "1000"
+    assert {one["hash"] for one in told["transactions"]} >= {paid["transactionHash"], failed["transactionHash"]}
+    block = page.ask(f"explore/block/{int(paid['blockNumber'], 16)}?node=n3")
+    assert block["node"] == "n3"
+    assert "this" in block["held_by"].values()
+    assert paid["transactionHash"] in [one["hash"] for one in block["transactions"]]
+    listed = page.ask(f"explore/blocks?before={block['row']['number'] + 1}&count=2")
+    assert [one["number"] for one in listed["blocks"]] == [block["row"]["number"], block["row"]["number"] - 1]
+    assert page.ask(f"explore/search/{paid['transactionHash']}") == {"route": f"#/tx/{paid['transactionHash']}"}
+    assert page.ask(f"explore/search/{address}")["route"].lower() == f"#/address/{address}"
+    assert page.ask(f"explore/search/{block['row']['hash']}") == {"route": f"#/block/{block['row']['hash']}"}
 
 
 def test_everything_is_there_and_nothing_leaves_the_machine(seen, network):

@@ -51,7 +51,7 @@ export function drawLinks(place, { links, nodes }, names) {
     drawing.nodes,
     names,
     (name) => name,
-    (name) => svg("g", {}, svg("circle", { r: names.length > 12 ? 9 : 15 }), svg("text", { y: 4, text: name.slice(0, 4) })),
+    (name) => svg("g", {}, svg("circle", { r: names.length > 12 ? 9 : 15 }), svg("text", { y: names.length > 12 ? 3 : 4, class: names.length > 12 ? "small" : null, text: name.slice(0, 4) })),
     (group, name) => {
       const point = points.get(name);
       group.style.transform = `translate(${point.x}px, ${point.y}px)`;

@@ -3,6 +3,8 @@
 import { el, fill, keyed, update } from "./dom.js";
 import { count, nodeClass, short } from "./format.js";
 
+const DOTS_MAX = 10; // nodes that are shown as a dot each
+
 /** A table inside `place` with a heading row; its body. Made once. */
 function bodyOf(place, label, columns) {
   const key = JSON.stringify(columns);
@@ -138,6 +140,10 @@ function mostOf(values) {
 
 function seen(cell, who, answering, names) {
   update(cell, { class: "seen", title: who.length ? who.join(", ") : "nobody" });
+  if (answering.length > DOTS_MAX) {
+    update(cell, { text: `${who.length} of ${answering.length}` });
+    return;
+  }
   keyed(
     cell,
     answering,
