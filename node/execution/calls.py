@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from node.evm.machine import Tracer, VirtualMachine
+from node.evm.frame import Frame
+from node.evm.machine import FrameResult, Tracer, VirtualMachine
 from node.evm.message import BlockEnvironment
 from node.evm.outcome import Halt, HaltReason, Outcome, Revert
 from node.evm.spec import GAS_PER_BLOB, Spec
@@ -377,6 +378,17 @@ class _RecordingJournal(JournaledState):
         super().mark_created(address)
 
 
+class _FrameByFrame:
+    """A machine without whole messages: a compiled run asks the journal once for what it touches again and again."""
+
+    def __init__(self, vm: VirtualMachine) -> None:
+        self._vm = vm
+
+    def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
+        """As the machine inside."""
+        return self._vm.run_frame(frame, tracer)
+
+
 def create_access_list(
     request: CallRequest,
     view: StateView,
@@ -399,7 +411,7 @@ def create_access_list(
     for _ in range(ACCESS_LIST_ROUNDS_MAX):
         journal = _RecordingJournal(view)
         attempt = replace(request, access_list=entries)
-        result = run_call(attempt, gas, journal, environment, spec, vm)
+        result = run_call(attempt, gas, journal, environment, spec, _FrameByFrame(vm))
         found = _merged(entries, journal, request, environment, spec)
         if found == entries:
             break

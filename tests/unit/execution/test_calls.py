@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from node.evm.frame import Frame
 from node.evm.interpreter import Interpreter
+from node.evm.machine import FrameResult, MessageMachine, Tracer
+from node.evm.message import Message
 from node.evm.outcome import Revert, Success
 from node.execution.calls import (
     CallRequest,
@@ -40,13 +43,20 @@ WORLD = World(
 )
 
 
-def asked(function: Any, request: CallRequest, world: World = WORLD, gas_cap: int = GAS_CAP, **more: Any) -> Any:
+def asked(
+    function: Any,
+    request: CallRequest,
+    world: World = WORLD,
+    gas_cap: int = GAS_CAP,
+    vm: Any = Interpreter(),  # noqa: B008 - it holds no state
+    **more: Any,
+) -> Any:
     return function(
         request,
         world.view(),
         world.head,
         world.spec,
-        Interpreter(),
+        vm,
         CHAIN_ID,
         world.hashes.__getitem__,
         gas_cap,
@@ -177,6 +187,21 @@ def test_access_list_names_what_is_touched() -> None:
     assert found.gas_used == plain.gas_used - 2_500 - 2_100 + 2_400 + 1_900
     listed = asked(call, CallRequest(sender=SENDERS[0], to=PROXY, access_list=found.access_list))
     assert listed.gas_used == found.gas_used
+
+
+class WholeMessages(MessageMachine):
+    """Says nothing of the accesses inside, as a compiled machine does."""
+
+    def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
+        return Interpreter().run_frame(frame, tracer)
+
+    def run_message(self, message: Message, *around: Any) -> Success:
+        return Success(message.gas, b"")
+
+
+def test_access_list_sees_every_access_whatever_the_machine() -> None:
+    asked_for = CallRequest(sender=SENDERS[0], to=PROXY)
+    assert asked(create_access_list, asked_for, vm=WholeMessages()) == asked(create_access_list, asked_for)
 
 
 def test_access_list_keeps_what_was_given_and_leaves_out_what_is_warm() -> None:
