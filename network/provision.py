@@ -23,6 +23,7 @@ from network.cluster.process import write_json
 from network.cluster.run_directory import PAGE_HOST, NetworkFile, NodeEntry, RunDirectory
 from network.failures import BadInput, Busy, Failure
 from network.manifest import Manifest
+from node.consensus.journal import NEW_KEYS_FILE
 from node.p2p.identity import Identity
 from node.primitives.scalars import Address
 
@@ -169,6 +170,8 @@ def provision(
             )
         for index, voter in enumerate(own):
             _write_secret(run.node_dir(name) / _key_file(index), voter.private_key.hex())
+        run.database_dir(name).mkdir(0o700)
+        (run.database_dir(name) / NEW_KEYS_FILE).touch()
         bootnodes = [
             identities[other].dial_string(
                 wiring.dial_address(name, other)

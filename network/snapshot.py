@@ -54,7 +54,7 @@ def save(run: RunDirectory, target: Path) -> dict[str, Any]:
         copies = Path(folder)
         with _standing_still(run):
             for node in network.nodes:
-                if (node_disk.database_dir(run, node.name) / "data.mdb").exists():
+                if (run.database_dir(node.name) / "data.mdb").exists():
                     node_disk.copy_database(run, node.name, copies / node.name, stopped=True)
         about = {
             "format": FORMAT,

@@ -20,7 +20,8 @@ from node.chain.chain import WrongGenesis
 from node.chain.genesis import Genesis, GenesisError
 from node.chain.store import CorruptDatabase
 from node.config import ConfigError, NodeConfig, load_config
-from node.datadir import ChainServer, DataDir, read_genesis
+from node.consensus.journal import NEW_KEYS_FILE
+from node.datadir import DATABASE_FOLDER, ChainServer, DataDir, read_genesis
 from node.evm.native import choice
 from node.keys import KeyFileError, read_key, read_keys, write_key
 from node.node import VERSION, Node, WrapEngine
@@ -105,9 +106,11 @@ def run(
         return _refused(str(error), UNUSABLE)
 
     def service() -> Service:
-        database = LmdbDatabase(Path(config.node.data_dir) / "db")
+        folder = Path(config.node.data_dir) / DATABASE_FOLDER
+        database = LmdbDatabase(folder)
         try:
-            return Node(
+            new_keys = folder / NEW_KEYS_FILE
+            node = Node(
                 config,
                 genesis,
                 runtime,
@@ -118,7 +121,10 @@ def run(
                 wrap_engine,
                 more_keys=more_keys,
                 dev_keys=dev_keys,
+                new_keys=new_keys.exists(),
             )
+            new_keys.unlink(missing_ok=True)
+            return node
         except BaseException:
             database.close()
             raise

@@ -18,6 +18,7 @@ from node.consensus.assembly import bft_codec, bft_driver, instant_driver, pos_d
 from node.consensus.bft.messages import ChainDomain
 from node.consensus.driver import ConsensusDriver, ProposerSettings
 from node.consensus.engine import Engine
+from node.consensus.journal import mark_new_keys
 from node.consensus.pos.rules import PosRules
 from node.consensus.validator_contract import VALIDATOR_CONTRACT, genesis_problem
 from node.consensus.validators import Validator, ValidatorSet
@@ -71,11 +72,13 @@ class Node:
         listen_http: bool = True,
         more_keys: Sequence[bytes] = (),
         dev_keys: Sequence[bytes] = (),
+        new_keys: bool = False,
     ) -> None:
         """Raises ConfigError, WrongGenesis or CorruptDatabase; nothing is listening yet.
 
         ``more_keys``: further validators that this node votes for (engine pos). ``dev_keys``: accounts that it signs
-        for, where the chain is one for development.
+        for, where the chain is one for development. ``new_keys``: somebody vouches that the keys have signed
+        nothing, should this database not know.
         """
         check_engine(config, genesis)
         keys = [key for key in (validator_key, *more_keys) if key is not None]
@@ -115,6 +118,8 @@ class Node:
         )
         self._transactions = TransactionExchange(self.pool, self.switch, runtime, log)
         self._sync: Sync | None = None
+        if new_keys:
+            mark_new_keys(database)
         self.driver = self._build_consensus(genesis, keys, wrap_engine)
         self.chain.feed.subscribe(self._on_news)
         follow_head(self.pool, self.chain, NewHead(self.chain.head, (), ()))

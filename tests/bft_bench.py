@@ -48,9 +48,11 @@ from node.consensus.engine import (
     SendTo,
     SetTimer,
     SignAndPublish,
+    SignAndSend,
     Started,
     TimerFired,
     TimerKey,
+    TrustLog,
 )
 from node.consensus.journal import Journal
 from node.consensus.proposal_fields import prev_randao
@@ -77,13 +79,16 @@ class Bench:
         factory: Callable[..., BftEngine] = BftEngine,
         start: bool = True,
         contract: bool = False,
+        lost: bool = False,
     ) -> None:
+        """``lost``: a new log may stand where an older one was."""
         addresses = sorted(Address(keccak256(b"bench %d" % index)[:20]) for index in range(nodes))
         self.addresses = addresses
         self.validators = ValidatorSet(
             Validator(address, weight) for address, weight in zip(addresses, weights or [1] * nodes, strict=True)
         )
         self.me = me
+        self.lost = lost
         self.settings = settings or BftSettings()
         self.factory = factory
         self.contract = contract
@@ -113,12 +118,13 @@ class Bench:
         """(Re)start from the disk and, unless told not to, enter the height."""
         key = TagKey(self.addresses[self.me or 0])
         journal = Journal(self.disk, self.genesis.hash, key.address, self.head.number, adopt_missing=True)
+        self.journal = journal
         self.signer = Signer(key, self.domain, journal, decode, self.head.number)
         self.engine = self.factory(self.validators, key.address if self.me is not None else None, self.settings, 7)
         self.timers.clear()
         validators = self.sets[self.chain[-1].hash] if self.contract else None
         evidence = tuple(record.evidence.encode() for record in self.evidence)
-        records, is_new, damage = journal.records, journal.is_new, journal.damage
+        records, is_new, damage = journal.records, journal.is_new and self.lost, journal.damage
         self.handle(
             Started(self.moment(), self.head, records, is_new, damage, validators=validators, evidence=evidence)
         )
@@ -155,6 +161,10 @@ class Bench:
             return [MessageReceived(self.moment(), None, message)]
         if isinstance(effect, Publish):
             self.published.append(effect.message)
+        elif isinstance(effect, TrustLog):
+            self.journal.trust()
+        elif isinstance(effect, SignAndSend):
+            self.sent.append((effect.peer, self.signer.sign_unrecorded(effect.message)))
         elif isinstance(effect, SendTo):
             self.sent.append((effect.peer, effect.message))
         elif isinstance(effect, SetTimer):

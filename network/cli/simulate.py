@@ -232,7 +232,7 @@ def _line(result: Result) -> str:
     scenario = result.scenario
     verdict = "ok" if result.violation is None else f"BROKEN: {result.violation.kind}"
     progress = "" if result.judged_progress or result.violation is not None else " (too short to ask for progress)"
-    liars = f" {len(scenario.liars)} faulty" if scenario.liars else ""
+    liars = f" {len(scenario.faulty)} faulty" if scenario.faulty else ""
     return (
         f"seed {scenario.seed}  {scenario.engine}  {scenario.nodes} nodes{liars}  "
         f"{len(scenario.faults.actions)} faults  {result.ended_ms / 1000:.0f} s  {result.final_blocks} final  "

@@ -23,14 +23,9 @@ TORN_RECORD: Final = (1000).to_bytes(4, "big") + b"the power went while this was
 """A length, and less than that: what a write leaves that was never finished."""
 
 
-def database_dir(run: RunDirectory, node: str) -> Path:
-    """Where a node's database is."""
-    return run.node_dir(node) / "db"
-
-
 def lose_disk(run: RunDirectory, node: str) -> None:
     """Delete a stopped node's database: chain, state and the log of what it signed. Its keys stay."""
-    shutil.rmtree(database_dir(run, node), ignore_errors=True)
+    shutil.rmtree(run.database_dir(node), ignore_errors=True)
 
 
 def tear_log(run: RunDirectory, node: str) -> int:
@@ -67,7 +62,7 @@ def copy_database(run: RunDirectory, node: str, target: Path, stopped: bool = Fa
     """
     target.mkdir(mode=0o700, exist_ok=True)
     try:
-        source = str(database_dir(run, node))
+        source = str(run.database_dir(node))
         with lmdb.open(source, readonly=True, create=False, lock=not stopped) as environment:
             environment.copy(str(target), compact=True)
     except lmdb.Error as error:
@@ -76,7 +71,7 @@ def copy_database(run: RunDirectory, node: str, target: Path, stopped: bool = Fa
 
 def fill_disk(run: RunDirectory, node: str, record: ProcessRecord, free_bytes: int) -> int:
     """Let no file of a running node grow beyond its database's size and ``free_bytes``; the limit. Raises Failure."""
-    size = (database_dir(run, node) / "data.mdb").stat().st_size
+    size = (run.database_dir(node) / "data.mdb").stat().st_size
     _limit_files(record, size + free_bytes)
     return size + free_bytes
 
@@ -97,12 +92,12 @@ def _limit_files(record: ProcessRecord, limit: int) -> None:
 
 
 def _open(run: RunDirectory, node: str) -> LmdbDatabase:
-    if not os.path.exists(database_dir(run, node) / "data.mdb"):
+    if not os.path.exists(run.database_dir(node) / "data.mdb"):
         raise Failure(f"{node} has no database", f"start it first: evmesh restart {node}")
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            return LmdbDatabase(database_dir(run, node))
+            return LmdbDatabase(run.database_dir(node))
         except DatabaseLocked as locked:  # a process that was killed just now may still be letting go of its files
             if time.monotonic() > deadline:
                 raise Busy(f"{node}'s database is in use", "stop the node first", path=str(locked.filename)) from None

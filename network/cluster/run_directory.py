@@ -133,6 +133,10 @@ class RunDirectory:
         """A node's own directory."""
         return self.path / node
 
+    def database_dir(self, node: str) -> Path:
+        """Where a node's database is."""
+        return self.node_dir(node) / "db"
+
     def bug_file(self, node: str) -> Path:
         """Names the seeded mistake that the node's EVM shall have; absent for none."""
         return self.node_dir(node) / BUG_FILE

@@ -20,6 +20,7 @@ from network.simulator.blueprint import make_blueprint
 from network.simulator.clocks import START_WALL_MS, SkewedClock
 from network.simulator.disk import SimulatedDisk
 from network.simulator.entropy import seeded_random
+from network.simulator.level1.machine import KEPT_RECORDS
 from network.simulator.scenario import Scenario
 from network.simulator.simulation import Simulation
 from network.simulator.world import WORK_MS
@@ -33,8 +34,6 @@ from node.storage.database import Batch
 
 STOPPED_WITHIN_MS: Final = 500
 """A node that was asked to end has ended by then, and starts again."""
-KEPT_RECORDS: Final = 2
-"""What amnesia leaves of a log: its birth, and the oldest statement."""
 
 
 @dataclass(slots=True)
@@ -325,7 +324,7 @@ def blueprint_simulation(scenario: Scenario, trace_to: Callable[[str], object] |
 
 def recovery_ms(scenario: Scenario) -> int:
     """How long after the calm every honest node may take until it has finalized something new."""
-    liars = len(scenario.liars)
+    liars = len(scenario.faulty)
     if scenario.engine == "pos":
         return (9 + 4 * liars) * scenario.slot_ms * scenario.slots_per_epoch + 8 * scenario.delay_ms
     # a node whose dials failed for long waits up to 15 s for the next

@@ -83,17 +83,16 @@ class Scenario:
 
     @property
     def liars(self) -> dict[int, None]:
-        """Numbers of the nodes that are Byzantine at any time.
-
-        A bft validator whose disk is lost is one of them: when it is cut off it cannot learn where its old votes lie.
-        """
-        liars = dict.fromkeys(_number(name) for name in self.faults.byzantine())
-        return liars | self._wiped if self.engine == "bft" else liars
+        """Numbers of the nodes that are Byzantine at any time."""
+        return dict.fromkeys(_number(name) for name in self.faults.byzantine())
 
     @property
-    def _wiped(self) -> dict[int, None]:
+    def faulty(self) -> dict[int, None]:
+        """The liars, and under bft who loses its disk: it keeps silent for a while, and what it knew is gone."""
+        if self.engine != "bft":
+            return self.liars
         lost = (name for one in self.faults.actions if one.kind == "lost-disk" for name in one.targets)
-        return dict.fromkeys(_number(name) for name in lost)
+        return self.liars | dict.fromkeys(_number(name) for name in lost)
 
     def weight(self, index: int) -> int:
         """A node's voting weight."""
@@ -106,8 +105,8 @@ class Scenario:
 
     @property
     def faulty_weight(self) -> int:
-        """Of the liars."""
-        return sum(self.weight(index) for index in self.liars)
+        """Of the faulty nodes; progress is promised while it is below a third."""
+        return sum(self.weight(index) for index in self.faulty)
 
     def to_json(self) -> dict[str, Any]:
         """JSON types."""

@@ -85,6 +85,7 @@ class Simulation:
         self._touched: dict[Address, None] = dict.fromkeys(self.blueprint.genesis.alloc)
         for plan in self.blueprint.nodes:
             self.world.add_machine(plan.name)
+        self._first_disks = {name: machine.disk for name, machine in self.world.machines.items()}
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +137,7 @@ class Simulation:
                 plan.validator_key,
                 lambda engine: self.wrap_engine(name, engine),
                 listen_http=False,
+                new_keys=machine.disk is self._first_disks[name],
             )
             self._report_start(name, node)
             node.chain.feed.subscribe(lambda news: self._on_news(name, news))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from node.consensus.bft.codec import BftCodec
 from node.consensus.bft.core import BftEngine, BftSettings
 from node.consensus.bft.messages import ChainDomain, decode
-from node.consensus.bft.round_machine import Timeouts
+from node.consensus.bft.timeouts import Timeouts
 from node.consensus.doors import ChainDoor, PoolDoor
 from node.consensus.driver import ConsensusDriver, ProposerSettings, SwitchDoor
 from node.consensus.evidence_store import EvidenceStore
@@ -51,7 +51,7 @@ def bft_driver(
     adopt_missing_log: bool = False,
 ) -> ConsensusDriver:
     """A node whose key votes while it is in the set, or a follower. Blocks pay the key unless told otherwise."""
-    settings = BftSettings(block_time_ms=block_time_ms, timeouts=timeouts or Timeouts())
+    settings = BftSettings(block_time_ms=block_time_ms, timeouts=timeouts or Timeouts.paced(block_time_ms))
     jitter_seed = int.from_bytes(runtime.entropy(8), "big")
     proposer = proposer or ProposerSettings()
     key = Secp256k1Key(private_key) if private_key is not None else None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -46,10 +47,13 @@ from node.consensus.engine import (
     SendTo,
     SetTimer,
     SignAndPublish,
+    SignAndSend,
     Started,
     StoreBlock,
     TimerFired,
     TimerKey,
+    TrustLog,
+    Unsigned,
 )
 from node.consensus.evidence_store import EvidenceStore
 from node.consensus.journal import Journal
@@ -132,6 +136,10 @@ class SignerDoor(Protocol):
         """The signed message, durable. Raises RefusedToSign, or OSError when the disk fails."""
         ...
 
+    def sign_unrecorded(self, message: Unsigned) -> ConsensusMessage:
+        """What is no vote, signed. Raises RefusedToSign."""
+        ...
+
     def decided(self, height: int) -> None:
         """Everything up to ``height`` is final."""
         ...
@@ -192,7 +200,7 @@ class ConsensusDriver:
         self._seconds_ahead = 0
         self._refusals = Refusals()
         if switch is not None:
-            switch.gossip.subscribe(LARGE_TOPIC, self._judge_large)
+            switch.gossip.subscribe(LARGE_TOPIC, self._judge)
             switch.gossip.subscribe(SMALL_TOPIC, self._judge_small)
             switch.on_peer_up(lambda peer: self._put(PeerUp(self._now(), peer)))
             switch.on_peer_down(lambda peer: self._put(PeerDown(self._now(), peer)))
@@ -201,17 +209,13 @@ class ConsensusDriver:
 
     async def run(self) -> None:
         """Run until cancelled. An exception is a mistake of ours or a failing disk: the node must stop."""
-        journal = self._journal
-        records = journal.records if journal else ()
-        is_new, damage = (journal.is_new, journal.damage) if journal else (True, "")
-        chain = self._chain
+        journal, chain = self._journal, self._chain
+        known = ((), True, "") if journal is None else (journal.records, journal.is_new, journal.damage)
         self._follow_clock()
         blocks = tuple(chain.above_finalized())
         validators = self._set_after(chain.head)
         evidence = self._evidence.encoded if self._evidence else ()
-        started = Started(
-            self._now(), chain.head, records, is_new, damage, chain.finalized, blocks, validators, evidence
-        )
+        started = Started(self._now(), chain.head, *known, chain.finalized, blocks, validators, evidence)
         self._urgent.appendleft(started)  # ahead of peers and work that came before: they would be lost on the engine
         self._wake.set()
         try:
@@ -270,9 +274,6 @@ class ConsensusDriver:
 
     # --- messages in -----------------------------------------------------------------------------
 
-    async def _judge_large(self, peer: NodeId, payload: bytes) -> Verdict:
-        return await self._judge(peer, payload)
-
     async def _judge_small(self, peer: NodeId, payload: bytes) -> Verdict:
         if len(payload) > SMALL_BYTES_MAX:
             return self._refuse(peer, payload, "malformed", f"{len(payload)} bytes are no vote")
@@ -328,6 +329,13 @@ class ConsensusDriver:
         match effect:
             case SignAndPublish():
                 self._sign_and_publish(effect)
+            case SignAndSend(peer, message):
+                if self._signer is not None:
+                    with suppress(RefusedToSign):
+                        self._send(peer, self._signer.sign_unrecorded(message))
+            case TrustLog():
+                if self._journal is not None:
+                    self._journal.trust()
             case Publish(message):
                 self._publish(message)
             case SendTo(peer, message):

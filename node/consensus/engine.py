@@ -57,13 +57,8 @@ class Domain(Protocol):
         ...
 
 
-class Draft(ConsensusMessage, Protocol):
-    """A message that lacks only its signature. The signer guards its slot: one signature per slot, ever."""
-
-    @property
-    def slot(self) -> tuple[int, int, int]:
-        """(height, round, kind)."""
-        ...
+class Unsigned(ConsensusMessage, Protocol):
+    """A message that lacks only its signature."""
 
     @property
     def validator(self) -> Address:
@@ -76,6 +71,15 @@ class Draft(ConsensusMessage, Protocol):
 
     def signed(self, signature: bytes) -> ConsensusMessage:
         """The complete message."""
+        ...
+
+
+class Draft(Unsigned, Protocol):
+    """One that binds its signer. The signer guards its slot: one signature per slot, ever."""
+
+    @property
+    def slot(self) -> tuple[int, int, int]:
+        """(height, round, kind)."""
         ...
 
 
@@ -101,7 +105,7 @@ class Started:
     head: Header
     records: tuple[LogRecord, ...] = ()
     new_log: bool = True
-    """The log was created at this boot: nothing is known of what the key signed before."""
+    """Nothing was ever recorded in the log and no engine has trusted it: who knows what the key signed before."""
     watch_only: str = ""
     """Why this node must not vote (a damaged log); empty when it may."""
     finalized: Header | None = None
@@ -212,6 +216,19 @@ class SignAndPublish:
 
 
 @dataclass(frozen=True, slots=True)
+class SignAndSend:
+    """Sign what is no vote and binds nobody, and send it to one peer. Nothing is recorded."""
+
+    peer: bytes
+    message: Unsigned
+
+
+@dataclass(frozen=True, slots=True)
+class TrustLog:
+    """Remember durably: from here on the log knows all that its keys may still contradict."""
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """Gossip a message that is already signed and durable."""
 
@@ -318,6 +335,8 @@ Effect: TypeAlias = (
     SetTimer
     | CancelTimer
     | SignAndPublish
+    | SignAndSend
+    | TrustLog
     | Publish
     | SendTo
     | SendDecided

@@ -21,6 +21,10 @@ from node.storage import schema
 from node.storage.database import Batch, Database
 
 _BIRTH: Final = b"evmesh consensus log 1"
+_TRUSTED: Final = b"evmesh consensus log 1, trusted"
+NEW_KEYS_FILE: Final = "new-keys"
+"""An empty file in a new database's folder, put there by whoever makes the keys: see ``mark_new_keys``."""
+_NEW_KEYS: Final = schema.mark("new-keys")
 
 
 class DamagedLog(ValueError):
@@ -70,11 +74,18 @@ def decode_record(value: bytes) -> LogRecord:
         raise DamagedLog(str(error)) from error
 
 
+def mark_new_keys(database: Database) -> None:
+    """Whoever made or runs the keys vouches that they have signed nothing: an empty log is complete. Raises OSError."""
+    batch = Batch()
+    batch.put(_NEW_KEYS, b"")
+    database.write(batch, durable=True)
+
+
 class Journal:
     """The log of a node's validator keys on one chain. Opening it reads and checks every record.
 
     ``records``: what was signed, oldest first. ``is_new``: nothing was ever recorded in it, so nothing is known of
-    what the keys signed before it. ``damage``: why the log cannot be trusted; empty when it can.
+    what the keys signed before it; ``trust`` ends that. ``damage``: why the log cannot be trusted; empty when it can.
     """
 
     def __init__(
@@ -88,7 +99,9 @@ class Journal:
         """``adopt_missing``: the operator says that these keys have signed nothing on this chain yet."""
         keys = validators if isinstance(validators, bytes) else b"".join(sorted(validators))
         self._database = database
-        self._identity = rlp.encode_list([rlp.encode_bytes(_BIRTH), genesis_hash, keys])
+        self._identity, self._trusted = (
+            rlp.encode_list([rlp.encode_bytes(birth), genesis_hash, keys]) for birth in (_BIRTH, _TRUSTED)
+        )
         self._sequences: list[tuple[int, int]] = []
         self._stale: list[int] = []
         self._next = 1
@@ -105,10 +118,21 @@ class Journal:
             batch = Batch()
             batch.put(schema.consensus_log(0), _frame(self._identity))
             database.write(batch, durable=True)
-            return
-        self.damage = self._check_birth(birth) or self._load(entries)
-        # a log that was born lately is as new after a restart as it was before
-        self.is_new = not self.damage and not self.records
+        else:
+            self.damage = self._check_birth(birth) or self._load(entries)
+            was_trusted = birth == _frame(self._trusted)
+            # a log that was born lately is as new after a restart as it was before
+            self.is_new = not (self.damage or was_trusted or self.records)
+        if self.is_new and database.get(_NEW_KEYS) is not None:
+            self.trust()
+
+    def trust(self) -> None:
+        """It knows all that its keys may still contradict, even while it is empty. Raises OSError."""
+        batch = Batch()
+        batch.put(schema.consensus_log(0), _frame(self._trusted))
+        batch.delete(_NEW_KEYS)
+        self._database.write(batch, durable=True)
+        self.is_new = False
 
     def _check_birth(self, birth: bytes | None) -> str:
         if birth is None:
@@ -117,7 +141,9 @@ class Journal:
             identity = _unframe(birth)
         except DamagedLog as error:
             return f"consensus log record 0: {error}"
-        return "" if identity == self._identity else "the consensus log belongs to another key or chain"
+        return (
+            "" if identity in (self._identity, self._trusted) else "the consensus log belongs to another key or chain"
+        )
 
     def _load(self, entries: list[tuple[bytes, bytes]]) -> str:
         records: list[LogRecord] = []

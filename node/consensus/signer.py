@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from node.consensus.engine import ConsensusMessage, Domain, Draft, LogRecord, MalformedMessage
+from node.consensus.engine import ConsensusMessage, Domain, Draft, LogRecord, MalformedMessage, Unsigned
 from node.consensus.journal import Journal
 from node.crypto import secp256k1
 from node.primitives.scalars import Address
@@ -112,6 +112,12 @@ class Signer:
         self._highest = (height, round_number)
         return message
 
+    def sign_unrecorded(self, message: Unsigned) -> ConsensusMessage:
+        """The signed message, which can contradict nothing. Raises RefusedToSign."""
+        if self._journal.damage:
+            raise RefusedToSign(self._journal.damage)
+        return message.signed(self._key.sign(message.signing_digest(self._domain)))
+
     def decided(self, height: int) -> None:
         """Nothing at or below ``height`` will be signed any more."""
         self._decided = max(self._decided, height)
@@ -183,6 +189,10 @@ class ProtectedSigner:
         self._protection.signed(message)
         self._signed.append((record, message))
         return message
+
+    def sign_unrecorded(self, message: Unsigned) -> ConsensusMessage:
+        """These engines vote for everything that they sign. Raises RefusedToSign."""
+        raise RefusedToSign("no message of this engine goes unrecorded")
 
     def decided(self, height: int) -> None:
         """A good moment to shorten the log. ``height`` does not matter: what protects depends on slots and epochs."""

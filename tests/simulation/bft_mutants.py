@@ -11,7 +11,8 @@ from node.consensus.bft import candidates, core, round_machine, vote_keeper
 from node.consensus.bft.candidates import Candidates
 from node.consensus.bft.core import BftEngine
 from node.consensus.bft.messages import NONE, Kind, Polka, Statement
-from node.consensus.bft.round_machine import RoundMachine, Step, Timeouts
+from node.consensus.bft.round_machine import RoundMachine, Step
+from node.consensus.bft.timeouts import Timeouts
 from node.consensus.bft.vote_keeper import VoteKeeper
 from node.consensus.engine import Triage
 from node.consensus.journal import Journal

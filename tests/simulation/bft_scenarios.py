@@ -5,7 +5,7 @@ from network.simulator.level1.world import Plan, World
 from node.consensus.bft.core import BftSettings
 from node.consensus.bft.evidence import conviction
 from node.consensus.bft.messages import NIL, NONE, Kind, Polka, Proposal, Statement
-from node.consensus.bft.round_machine import Timeouts
+from node.consensus.bft.timeouts import Timeouts
 from node.consensus.bft.vote_keeper import VoteKeeper
 from node.consensus.engine import LogRecord
 from node.consensus.journal import encode_record

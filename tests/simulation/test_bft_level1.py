@@ -11,13 +11,15 @@ from network.simulator.level1.world import drawn_plan, run_plan
 from tests.simulation.bft_evidence_mutants import EVIDENCE_MUTANTS
 from tests.simulation.bft_mutants import MUTANTS
 from tests.simulation.bft_scenarios import SCENARIOS
+from tests.simulation.lost_disk_scenarios import LOST_DISK_MUTANTS
+from tests.simulation.lost_disk_scenarios import SCENARIOS as LOST_DISK_SCENARIOS
 from tests.simulation.mutant import check_killed
 
 SEEDS = int(os.environ.get("LEVEL1_SEEDS", "6"))
 """Seeds a kind of run; CI's share is small, a campaign sets more."""
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *LOST_DISK_SCENARIOS], ids=lambda scenario: scenario.__name__)
 def test_scenario(scenario):
     scenario()
 
@@ -54,7 +56,7 @@ def test_a_forced_fork_convicts_more_than_a_third_and_nobody_honest():
     assert forks, "two of four with twins fork in some of these seeds"
 
 
-@pytest.mark.parametrize("mutant", [*MUTANTS, *EVIDENCE_MUTANTS], ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", [*MUTANTS, *EVIDENCE_MUTANTS, *LOST_DISK_MUTANTS], ids=lambda mutant: mutant.name)
 def test_mutant_is_killed(mutant):
     check_killed(mutant)
 

@@ -61,7 +61,7 @@ def test_every_kind_on_whole_nodes_breaks_nothing(engine: str) -> None:
         "reorder": {"share": 0.2},
         "slow-link": {"bytes_per_s": 20_000},
     }
-    honest = [kind for kind in KINDS.values() if not kind.is_byzantine and kind.name != "lost-disk"]
+    honest = [kind for kind in KINDS.values() if not kind.is_byzantine]
     faults = [
         fault(kind.name, 2000 + 2500 * number, 4000 + 2500 * number, f"n{number % 4}", **settings.get(kind.name, {}))
         for number, kind in enumerate(honest)

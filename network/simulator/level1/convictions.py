@@ -1,7 +1,7 @@
 """Level 1 of the bft engine on a chain whose state holds the validator set: it changes on the way.
 
 The stub EVM knows one contract. A conviction's state write takes a validator out of the set, and is part of the root.
-A payload may give an honest validator another weight, as a transaction does: at least its first, so that the liars
+A payload may give a steady validator another weight, as a transaction does: at least its first, so that the faulty
 stay below a third, and at most CHANGED_MAX of it.
 """
 
@@ -121,7 +121,7 @@ class ConvictingWorld(World):
         """A block that commits to the body and has the ordered writes in its root."""
         payload = bytes((*node.name, node.life % 256)) + self._chance.randbytes(5)
         if self._chance.random() < CHANGES:
-            address = self._chance.choice(sorted(self.judge.honest))
+            address = self._chance.choice(self.steady)
             first = self.validators.weight_of(address)
             payload += _CHANGE + address + bytes((self._chance.randrange(first, CHANGED_MAX * first + 1),))
         parent, validators = node.chain[-1][0].header, node.engine.validators

@@ -313,7 +313,11 @@ class Harness(Heap, ABC, Generic[M]):
         """A liar's lies are of both its halves; everything else befalls the one that is named."""
         targets = dict.fromkeys(action.targets)
         both = action.what.is_byzantine
-        return [node for node in self.nodes.values() if node.label in targets or (both and node.label[:-1] in targets)]
+        return [
+            node
+            for node in self.nodes.values()
+            if node.label in targets or (both and node.label.removesuffix("+") in targets)
+        ]
 
     def _look_at_links(self) -> None:
         self._clear = not self._links.on and not self.scenario.duplication
@@ -356,7 +360,7 @@ class Harness(Heap, ABC, Generic[M]):
                 node.clock.offset_ms += action.number("by_ms")
             case "amnesia":
                 node.kill()
-                node.disk.wipe()
+                node.disk.forget()
                 self.at(1, self._booting(node))
             case "twins":
                 pass

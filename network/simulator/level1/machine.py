@@ -22,8 +22,10 @@ from node.consensus.engine import (
     SendTo,
     SetTimer,
     SignAndPublish,
+    SignAndSend,
     TimerFired,
     TimerKey,
+    Unsigned,
 )
 from node.consensus.journal import DamagedLog, decode_record
 from node.consensus.signer import RefusedToSign
@@ -34,6 +36,9 @@ from node.storage.database import Batch, DatabaseFull, MemoryDatabase
 START_WALL_MS: Final = 1_700_000_000_000
 _PPM: Final = 1_000_000
 BACKLOG_MAX: Final = 100_000
+_LOG_BIRTH: Final = schema.consensus_log(0)
+KEPT_RECORDS: Final = 2
+"""What amnesia leaves of a log: its birth, and the oldest statement."""
 
 
 class TagKey:
@@ -71,19 +76,26 @@ class LogDisk(MemoryDatabase):
         if self.tears:
             self.tears = False
             records = [(key, value) for key, value in batch.entries.items() if value is not None]
-            if len(records) == 1 and records[0][0] != schema.consensus_log(0):
+            if len(records) == 1 and _is_record(records[0][0]):
                 torn = Batch()
                 torn.put(records[0][0], records[0][1][: len(records[0][1]) // 2])
                 super().write(torn, durable)
             raise PowerCut
         for key, value in batch.entries.items():
-            if value is not None and key != schema.consensus_log(0):
+            if value is not None and _is_record(key):
                 self.note(decode_record(value))
         super().write(batch, durable)
 
     def note(self, record: LogRecord) -> None:
         """A record has become durable."""
         self.slots[record.height, record.round, record.kind] = None
+
+    def forget(self) -> None:
+        """Roll the log back, so that nothing tells that something is missing."""
+        batch = Batch()
+        for key, _ in list(self.iterate(schema.CONSENSUS_LOG))[KEPT_RECORDS:]:
+            batch.delete(key)
+        super().write(batch, durable=True)
 
     def wipe(self) -> None:
         """All that was stored is gone; what once was durable stays known."""
@@ -92,6 +104,10 @@ class LogDisk(MemoryDatabase):
             batch.delete(key)
         super().write(batch, durable=True)
         self.is_full = self.tears = False
+
+
+def _is_record(key: bytes) -> bool:
+    return key.startswith(schema.CONSENSUS_LOG) and key != _LOG_BIRTH
 
 
 class Clock:
@@ -161,6 +177,10 @@ class MachineSigner(Protocol):
 
     def sign(self, draft: Draft, proof: ConsensusMessage | None) -> ConsensusMessage:
         """The signed message, durable. Raises RefusedToSign, PowerCut or DatabaseFull."""
+        ...
+
+    def sign_unrecorded(self, message: Unsigned) -> ConsensusMessage:
+        """What is no vote, signed. Raises RefusedToSign."""
         ...
 
 
@@ -307,6 +327,8 @@ class Machine(ABC):
             self.outside.broadcast(self, effect.message)
         elif isinstance(effect, BuildPayload):
             self.build(effect)
+        elif isinstance(effect, SignAndSend):
+            self.outside.send(self, effect.peer, self.signer.sign_unrecorded(effect.message))
         else:
             self.perform_own(effect)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from network.simulator.level1.machine import LogDisk, Machine, Outside, TagKey
+from network.simulator.level1.machine import LogDisk, Machine, Outside, PowerCut, TagKey
 from network.simulator.level1.payloads import execute, genesis_block, make_block, make_raw_block
 from node.consensus.bft.core import BftEngine, BftSettings
 from node.consensus.bft.messages import Decided, Proposal, Statement, decode
@@ -19,11 +19,13 @@ from node.consensus.engine import (
     Input,
     SendDecided,
     Started,
+    TrustLog,
 )
-from node.consensus.journal import Journal
+from node.consensus.journal import Journal, mark_new_keys
 from node.consensus.signer import Signer, ValidatorKey
 from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import Address, Hash32
+from node.storage.database import DatabaseFull
 from node.types.blocks import Block
 
 SEALS_MAX: Final = 32
@@ -87,8 +89,11 @@ class SimNode(Machine):
         """Engine, signer and log, from what the disk holds."""
         head = self.chain[-1][0]
         genesis_hash = self.chain[0][0].hash
+        if self.life == 1:
+            mark_new_keys(self.disk)
         journal = Journal(self.disk, genesis_hash, self.key.address, head.number, adopt_missing=True)
         domain = _Domain(1, genesis_hash)
+        self.journal = journal
         self.signer = Signer(self.key, domain, journal, decode, head.number)
         seed = int.from_bytes(self.name, "big") * 7919 + self.life
         self.engine = self._factory(self.validators, self.key.address, self.settings, seed)
@@ -106,6 +111,11 @@ class SimNode(Machine):
             self.chain.append((effect.block, effect.seal))
             self.signer.decided(effect.block.number)
             self.outside.decided(self, effect.block)
+        elif isinstance(effect, TrustLog):
+            try:
+                self.journal.trust()
+            except (PowerCut, DatabaseFull):
+                self.die()
         elif isinstance(effect, SendDecided):
             for block, seal in self.chain[effect.first : effect.last + 1]:
                 self.outside.send(self, effect.peer, self.decided(block, seal))

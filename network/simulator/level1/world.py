@@ -15,10 +15,11 @@ from network.simulator.level1.judge import Judge
 from network.simulator.level1.nodes import EngineFactory, SimNode, TagKey
 from network.simulator.level1.payloads import genesis_block, make_block, refusal
 from network.simulator.scenario import Scenario
-from node.consensus.bft.core import EARLY_PER_PEER_MAX, PAST_HEIGHTS_MAX, PEERS_MAX, BftEngine, BftSettings
+from node.consensus.bft.core import PAST_HEIGHTS_MAX, BftEngine, BftSettings
+from node.consensus.bft.early import EARLY_PER_PEER_MAX, PEERS_MAX
 from node.consensus.bft.evidence_pool import EVIDENCE_MAX
 from node.consensus.bft.messages import Polka, Proposal, Statement
-from node.consensus.bft.round_machine import Timeouts
+from node.consensus.bft.timeouts import Timeouts
 from node.consensus.bft.triage import DECIDED_AHEAD_MAX
 from node.consensus.engine import BuildPayload, ConsensusMessage, ExecutePayload, Input, PayloadBuilt, PayloadStatus
 from node.consensus.validators import Validator, ValidatorSet
@@ -158,6 +159,8 @@ class World(Harness[SimNode]):
             Validator(address, scenario.weight(index)) for index, address in enumerate(addresses)
         )
         honest = frozenset(address for index, address in enumerate(addresses) if index not in self.liars)
+        self.steady = [address for index, address in enumerate(addresses) if index not in scenario.faulty]
+        """Who never lies and never forgets."""
         self.genesis = genesis_block()
         self.judge = Judge(self.genesis, self.validators, honest)
         self.verdict = self.judge
@@ -181,7 +184,7 @@ class World(Harness[SimNode]):
 
     def gap_bound_ms(self) -> int:
         """How long an honest node may go without a decision once settled."""
-        return gap_bound_ms(self.scenario.delay_ms, len(self.liars), self._polkas)
+        return gap_bound_ms(self.scenario.delay_ms, len(self.scenario.faulty), self._polkas)
 
     def progress_of(self, node: SimNode) -> int:
         """The newest decided block."""
@@ -199,10 +202,10 @@ class World(Harness[SimNode]):
     def check_bounds(self, node: SimNode) -> None:
         """Every collection of the engine's has a bound."""
         engine = node.engine
-        early = max((len(one.messages) for one in engine._early.values()), default=0)
+        early = engine._early.sizes
         bounds = {
-            "peers with early messages": (len(engine._early), PEERS_MAX),
-            "early messages of one peer": (early, EARLY_PER_PEER_MAX),
+            "peers with early messages": (len(early), PEERS_MAX),
+            "early messages of one peer": (max(early, default=0), EARLY_PER_PEER_MAX),
             "blocks decided ahead": (len(engine._decided_ahead), DECIDED_AHEAD_MAX),
             "heights of peers": (len(engine._peer_heights), PEERS_MAX),
             "past heights": (len(engine._past), PAST_HEIGHTS_MAX),

@@ -23,6 +23,7 @@ from node.consensus.bft.messages import (
     decode,
     statement_from_item,
 )
+from node.consensus.bft.standing import Inquiry, Standing
 from node.consensus.engine import MalformedMessage
 from node.consensus.proposal_fields import header_hash_of
 from node.consensus.validators import VALIDATORS_MAX
@@ -43,7 +44,7 @@ def decode_claim(data: bytes) -> Claim:
     if len(data) > MESSAGE_BYTES_MAX:
         raise MalformedMessage(f"message of {len(data)} bytes exceeds {MESSAGE_BYTES_MAX}")
     try:
-        parts = rlp.split_list(data, 5)
+        parts = rlp.split_list(data, 7)
         tag = rlp.as_int(_small(parts[0], 8, "tag") if parts else b"", "tag", 8)
         if tag == PROPOSAL and len(parts) >= 4:
             statement = statement_from_item(_small(parts[1], STATEMENT_BYTES_MAX, "statement"))
@@ -62,7 +63,9 @@ def decode_claim(data: bytes) -> Claim:
     if len(data) > SMALL_BYTES_MAX:
         raise MalformedMessage(f"{len(data)} bytes are no message without a block")
     small = decode(data)
-    assert isinstance(small, Statement | Status | Evidence), "messages with a block are handled above"
+    assert isinstance(small, Statement | Status | Evidence | Inquiry | Standing), (
+        "messages with a block are handled above"
+    )
     return small
 
 

@@ -12,12 +12,10 @@ from node.consensus.bft.messages import (
     Certificate,
     Claim,
     Decided,
-    Evidence,
     Kind,
     Message,
     Polka,
     Proposal,
-    Statement,
     Status,
     decode,
 )
@@ -60,7 +58,7 @@ class BftCodec:
 
     def check(self, message: ConsensusMessage) -> None:
         """Every signature of a message or claim. Raises MalformedMessage."""
-        assert isinstance(message, Statement | Proposal | Polka | Decided | Status | Evidence | Certificate)
+        assert isinstance(message, Message | Certificate)
         try:
             self._signatures.check(message)
         except BadSignature as error:

@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from node.consensus.bft.early import PEERS_MAX, EarlyMessages
 from node.consensus.bft.evidence import conviction
 from node.consensus.bft.evidence_pool import EvidencePool
 from node.consensus.bft.inspection import inspect_evidence, inspect_machine
 from node.consensus.bft.messages import Decided, Evidence, Polka, Proposal, Statement, Status, decode
-from node.consensus.bft.round_machine import RoundMachine, Step, Timeouts
+from node.consensus.bft.round_machine import RoundMachine, Step
 from node.consensus.bft.seals import encode_seal
+from node.consensus.bft.standing import Inquiry, Listener, Standing
+from node.consensus.bft.timeouts import Timeouts
 from node.consensus.bft.triage import DECIDED_AHEAD_MAX, HEIGHTS_AHEAD_MAX, ROUNDS_AHEAD_MAX, triage_message
 from node.consensus.bft.vote_keeper import VoteKeeper, certificate_has_quorum
 from node.consensus.engine import (
@@ -39,23 +42,25 @@ from node.consensus.engine import (
     SendDecided,
     SendTo,
     SetTimer,
+    SignAndSend,
     Started,
     TimerFired,
     TimerKey,
     Triage,
+    TrustLog,
 )
 from node.consensus.validators import ValidatorSet
 from node.primitives.scalars import Address, Hash32
 from node.types.blocks import Header
 
-EARLY_PER_PEER_MAX: Final = 256
-EARLY_PROPOSALS_PER_PEER_MAX: Final = 4
-PEERS_MAX: Final = 256
 PAST_HEIGHTS_MAX: Final = 8
 EVIDENCE_SENT_MAX: Final = 16
 """Convictions told to a new peer."""
 SLOW_SHARE_MAX: Final = 4
 """Slow execution lengthens timer propose by at most this many times its base."""
+
+BUILD_MS_MAX: Final = 333
+"""How long a proposer executes transactions at most; less while nobody has seen blocks that take long."""
 
 _STATUS_TIMER: Final = TimerKey("status")
 
@@ -70,16 +75,6 @@ class BftSettings:
     """T_g: time between two STATUS broadcasts, jittered by an eighth."""
     boot_wait_ms: int = 200
     """After a restart: time to hear where the others are before joining in."""
-
-
-class _Early:
-    """What one peer sent for heights to come."""
-
-    __slots__ = ("messages", "proposals")
-
-    def __init__(self) -> None:
-        self.messages: list[Statement | Proposal] = []
-        self.proposals = 0
 
 
 class BftEngine:
@@ -105,8 +100,9 @@ class BftEngine:
         self._at = Moment(0, 0)
         self._machine: RoundMachine | None = None
         self._watch_only = ""
-        self._listening = False
-        self._silent_through = 0
+        self._listener: Listener | None = None
+        """The log is new: where may a lost one have voted?"""
+        self._start_is_due = False
         self._start_ms = 0
         self._executing_ms: dict[bytes, int] = {}
         self._execution_ms = 0
@@ -114,10 +110,11 @@ class BftEngine:
         self._last_decided_wall_ms = 0
         self._past: dict[int, VoteKeeper] = {}
         """Votes of the last decided heights: a late one may convict."""
-        self._early: dict[bytes, _Early] = {}
+        self._early = EarlyMessages()
         self._decided_ahead: dict[int, Decided] = {}
         self._peer_heights: dict[bytes, int] = {}
         self._answered_ms: dict[bytes, int] = {}
+        self._answered_inquiry_ms: dict[bytes, int] = {}
 
     # --- Engine ----------------------------------------------------------------------------------
 
@@ -161,12 +158,14 @@ class BftEngine:
             self.machine.on_built(event.request, event.block, event.problem)
         elif isinstance(event, PeerUp):
             self._emit(SendTo(event.peer, self.machine.status()))
+            self._ask(event.peer)
             for evidence in self.evidence.pending(self.validators)[:EVIDENCE_SENT_MAX]:
                 self._emit(SendTo(event.peer, evidence))
         elif isinstance(event, PeerDown):
-            self._early.pop(event.peer, None)
+            self._early.forget(event.peer)
             self._peer_heights.pop(event.peer, None)
             self._answered_ms.pop(event.peer, None)
+            self._answered_inquiry_ms.pop(event.peer, None)
 
     def _learn_set(self, block_hash: Hash32, validators: ValidatorSet | None) -> None:
         if validators is not None and self._sets_change:
@@ -176,7 +175,7 @@ class BftEngine:
         """Whether a message, or what it claims (``decode_claim``), is worth verifying. Cheap; changes nothing."""
         if self._machine is None:
             return Triage(False, "not started")
-        return triage_message(message, self._machine, self.evidence, self._past)
+        return triage_message(message, self._machine, self.evidence, self._past, self._listener)
 
     def inspect(self) -> dict[str, object]:
         """State for RPC, in JSON types."""
@@ -193,12 +192,13 @@ class BftEngine:
 
     def _on_started(self, event: Started) -> None:
         self._watch_only = event.watch_only
-        self._listening = event.new_log
         self._sets_change = event.validators is not None
         self.validators = event.validators or self.validators
         if event.watch_only:
             self._emit(Note("watching only", {"why": event.watch_only}, "error"))
             self._me = None
+        if event.new_log and self._me is not None:
+            self._listener = Listener(self._me, self._next_chance() ^ event.at.wall_ms)
         machine = self._enter(event.head)
         for stored in event.evidence:
             self._restore_evidence(stored)
@@ -208,19 +208,26 @@ class BftEngine:
             self._watch_only = f"consensus log: {error}"
             self._me = machine.me = None
             self._emit(Note("watching only", {"why": self._watch_only}, "error"))
-        wait_ms = min(self.settings.block_time_ms, 1000) if event.new_log else self.settings.boot_wait_ms
+        young = event.new_log or not (event.head.number or event.records)
+        wait_ms = min(self.settings.block_time_ms, 1000) if young else self.settings.boot_wait_ms
         self._schedule_start(self._at.monotonic_ms + wait_ms)
         self._emit(SetTimer(_STATUS_TIMER, self._gossip_delay()))
         self._emit(SendTo(None, machine.status()))
+        self._ask(None)
 
     def _enter(self, head: Header) -> RoundMachine:
-        height = head.number + 1
-        me = self._me if height > self._silent_through else None
         timeouts = self.settings.timeouts
         self._executing_ms.clear()
+        self._start_is_due = False
         pending = (lambda: self.evidence.known.values()) if self._sets_change else None
         machine = RoundMachine(
-            head, self.validators, me, self._patient(timeouts), timeouts.propose_ms // 3, self._emit, pending
+            head,
+            self.validators,
+            self._voter(head.number + 1),
+            self._patient(timeouts),
+            min(BUILD_MS_MAX, timeouts.propose_ms // 3 + 2 * self._execution_ms),
+            self._emit,
+            pending,
         )
         machine.at = self._at
         machine.set_is_new = self._set_is_new
@@ -241,10 +248,11 @@ class BftEngine:
 
     def _start_height(self) -> None:
         machine = self.machine
-        if not machine.started:
+        # who started before it knows whether it may vote would let its turn in this round go by
+        self._start_is_due = self._is_unsure()
+        if not machine.started and not self._start_is_due:
             self._start_ms = min(self._start_ms, self._at.monotonic_ms)
             self._emit(CancelTimer(TimerKey("start", machine.height)))
-            self._listening = False
             machine.start()
 
     def _after(self) -> None:
@@ -253,7 +261,7 @@ class BftEngine:
             machine = self.machine
             if machine.decision is not None:
                 self._decide(machine.decision)
-            elif not machine.started and machine.wants_to_start():
+            elif not machine.started and machine.wants_to_start() and not self._is_unsure():
                 self._start_height()
             else:
                 return
@@ -290,15 +298,8 @@ class BftEngine:
         height = self.height
         self._decided_ahead = {number: held for number, held in self._decided_ahead.items() if number >= height}
         held = self._decided_ahead.pop(height, None)
-        for peer in list(self._early):
-            early = self._early[peer]
-            mine = [message for message in early.messages if message.height == height]
-            early.messages = [message for message in early.messages if message.height > height]
-            early.proposals = sum(isinstance(message, Proposal) for message in early.messages)
-            if not early.messages:
-                del self._early[peer]
-            for message in mine:
-                self._hear(message)
+        for message in self._early.take(height):
+            self._hear(message)
         if held is not None:
             self.machine.on_decided(held)
 
@@ -319,17 +320,20 @@ class BftEngine:
                 self.machine.on_polka(message)
         elif isinstance(message, Proposal):
             self._on_statement(peer, message)
+        elif isinstance(message, Inquiry) and peer is not None:
+            self._on_inquiry(peer, message)
+        elif isinstance(message, Standing):
+            self._on_standing(message)
 
     def _on_statement(self, peer: bytes | None, message: Statement | Proposal) -> None:
         ahead = message.height - self.height
-        self._break_silence(message.height)
         if ahead == 0:
             if peer is None:
                 self.machine.on_own(message)
             elif message.round <= self._round_max():
                 self._hear(message)
         elif 0 < ahead <= HEIGHTS_AHEAD_MAX and peer is not None:
-            self._keep_early(peer, message)
+            self._early.keep(peer, message)
         elif message.height in self._past and isinstance(message, Statement):
             evidence = self._past[message.height].add(message)
             if evidence is not None:
@@ -344,39 +348,54 @@ class BftEngine:
     def _round_max(self) -> int:
         return self.machine.round + ROUNDS_AHEAD_MAX
 
-    def _keep_early(self, peer: bytes, message: Statement | Proposal) -> None:
-        early = self._early.get(peer)
-        if early is None:
-            if len(self._early) >= PEERS_MAX:
-                return
-            early = self._early[peer] = _Early()
-        is_proposal = isinstance(message, Proposal)
-        if len(early.messages) >= EARLY_PER_PEER_MAX or message.round > ROUNDS_AHEAD_MAX:
-            return
-        if is_proposal and early.proposals >= EARLY_PROPOSALS_PER_PEER_MAX:
-            return
-        early.messages.append(message)
-        early.proposals += is_proposal
-
     def _on_decided(self, decided: Decided) -> None:
-        self._break_silence(decided.block.number + 1)
         ahead = decided.block.number - self.height
         if ahead == 0:
             self.machine.on_decided(decided)
         elif 0 < ahead <= DECIDED_AHEAD_MAX and certificate_has_quorum(decided.certificate, self.validators):
             self._decided_ahead.setdefault(decided.block.number, decided)
 
-    def _break_silence(self, network_height: int) -> None:
-        """A key whose log is new must not vote where an older, lost log may have voted already.
+    # --- a new log -------------------------------------------------------------------------------
 
-        Judged by what is heard between boot and the first start: later the network has moved on by itself.
-        """
-        if self._listening and network_height > self.height and network_height > self._silent_through:
-            self._silent_through = network_height
-            if self._me is not None and self._me in self.validators:
-                facts = {"through": network_height, "why": "the consensus log is new but the network is not"}
-                self._emit(Note("not voting yet", facts, "warning"))
-            self.machine.me = None
+    def _voter(self, height: int) -> Address | None:
+        """Me, unless a lost log may have voted at this height."""
+        if self._listener is not None and height:
+            through = self._listener.silent_through(self.validators)
+            if through is None or height <= through:
+                return None
+            self._listener = None
+            self._emit(TrustLog())
+        return self._me
+
+    def _is_unsure(self) -> bool:
+        return self._listener is not None and self._listener.silent_through(self.validators) is None
+
+    def _ask(self, peer: bytes | None) -> None:
+        if self._listener is not None and self._listener.lacks_answers(self.validators):
+            self._emit(SendTo(peer, self._listener.inquiry))
+
+    def _on_inquiry(self, peer: bytes, inquiry: Inquiry) -> None:
+        if self._me is None or not self._may_answer(self._answered_inquiry_ms, peer):
+            return
+        asker, keepers = inquiry.validator, (self.machine.votes, *self._past.values())
+        heard = any(votes.has_voted(asker) for votes in keepers)
+        self._emit(SignAndSend(peer, Standing(asker, inquiry.number, self.height, heard, self._me)))
+
+    def _on_standing(self, answer: Standing) -> None:
+        listener, machine = self._listener, self.machine
+        if listener is None:
+            return
+        listener.hear(answer)
+        through = listener.silent_through(self.validators)
+        voter = self._voter(machine.height)
+        if voter is not None:
+            machine.me = voter if voter in self.validators else None
+            machine.evaluate()
+        elif through is not None and listener.is_news(through):
+            facts = {"through": through, "why": "the consensus log is new but the network is not"}
+            self._emit(Note("not voting yet", facts, "warning"))
+        if self._start_is_due:
+            self._start_height()
 
     def _keep_evidence(self, evidence: Evidence) -> None:
         kind = conviction(evidence.first, evidence.second)
@@ -397,6 +416,7 @@ class BftEngine:
     def _on_timer(self, key: TimerKey) -> None:
         if key == _STATUS_TIMER:
             self._emit(SendTo(None, self.machine.status()))
+            self._ask(None)
             self._emit(SetTimer(_STATUS_TIMER, self._gossip_delay()))
         elif key.height != self.height:
             return
@@ -405,22 +425,19 @@ class BftEngine:
         else:
             self.machine.on_timer(key.kind, key.round)
 
-    def _gossip_delay(self) -> int:
+    def _next_chance(self) -> int:
         self._jitter = (self._jitter * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
+        return self._jitter
+
+    def _gossip_delay(self) -> int:
         spread = max(1, self.settings.gossip_ms // 4)
-        return self.settings.gossip_ms - spread // 2 + (self._jitter >> 33) % spread
+        return self.settings.gossip_ms - spread // 2 + (self._next_chance() >> 33) % spread
 
     def _on_status(self, peer: bytes, status: Status) -> None:
         if peer in self._peer_heights or len(self._peer_heights) < PEERS_MAX:
             self._peer_heights[peer] = status.height
-        if status.height > self.height:
-            self._break_silence(status.height)
-        now_ms = self._at.monotonic_ms
-        if now_ms - self._answered_ms.get(peer, -self.settings.gossip_ms) < self.settings.gossip_ms // 4:
+        if not self._may_answer(self._answered_ms, peer):
             return
-        if len(self._answered_ms) >= PEERS_MAX and peer not in self._answered_ms:
-            return
-        self._answered_ms[peer] = now_ms
         if status.height < self.height:
             last = min(self.height - 1, status.height + DECIDED_AHEAD_MAX - 1)
             self._emit(SendDecided(peer, max(1, status.height), last))
@@ -428,6 +445,15 @@ class BftEngine:
             self._answer_same_height(peer, status)
         else:
             self._emit(SendTo(peer, self.machine.status()))
+
+    def _may_answer(self, answered_ms: dict[bytes, int], peer: bytes) -> bool:
+        """At most so often a peer, for a bounded number of them."""
+        now_ms, wait_ms = self._at.monotonic_ms, self.settings.gossip_ms // 4
+        last_ms = answered_ms.get(peer)
+        if (last_ms is None and len(answered_ms) >= PEERS_MAX) or (last_ms is not None and now_ms - last_ms < wait_ms):
+            return False
+        answered_ms[peer] = now_ms
+        return True
 
     def _answer_same_height(self, peer: bytes, status: Status) -> None:
         machine = self.machine

@@ -14,6 +14,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, TypeAlias
 
+from node.consensus.bft.standing import (
+    INQUIRY,
+    STANDING,
+    Inquiry,
+    Standing,
+    decode_inquiry,
+    decode_standing,
+)
 from node.consensus.engine import Domain, MalformedMessage
 from node.consensus.validators import VALIDATORS_MAX
 from node.crypto.hashes import keccak256
@@ -287,8 +295,8 @@ class Evidence:
         return rlp.encode_list([rlp.encode_int(_EVIDENCE), self.first.item(), self.second.item()])
 
 
-Message: TypeAlias = Statement | Proposal | Polka | Decided | Status | Evidence
-Claim: TypeAlias = Statement | Certificate | Status | Evidence
+Message: TypeAlias = Statement | Proposal | Polka | Decided | Status | Evidence | Inquiry | Standing
+Claim: TypeAlias = Statement | Certificate | Status | Evidence | Inquiry | Standing
 """What a message says, without its block."""
 
 _VOTE: Final = 1
@@ -320,6 +328,8 @@ def decode(data: bytes) -> Message:
     | 4 | Decided | block bytes, certificate [, evidence] |
     | 5 | Status | height, round, step, valid round + 1 |
     | 6 | Evidence | statement, statement |
+    | 7 | Inquiry | validator, number |
+    | 8 | Standing | asker, number, height, heard, validator, signature |
     """
     try:
         items = _items(data)
@@ -368,6 +378,10 @@ def _message(tag: int, items: list[rlp.Item]) -> Message:
     if tag == _EVIDENCE:
         _expect(len(items) == 3, "evidence: expected 3 items")
         return Evidence(statement_from_item(items[1]), statement_from_item(items[2]))
+    if tag == INQUIRY:
+        return decode_inquiry(items)
+    if tag == STANDING:
+        return decode_standing(items)
     raise MalformedMessage(f"unknown message tag {tag}")
 
 

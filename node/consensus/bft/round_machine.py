@@ -7,7 +7,6 @@ messages come back through the ``on_…`` methods. It survives any order, loss a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -26,6 +25,7 @@ from node.consensus.bft.messages import (
     Statement,
     Status,
 )
+from node.consensus.bft.timeouts import Timeouts
 from node.consensus.bft.vote_keeper import VoteKeeper, certificate_has_quorum
 from node.consensus.engine import (
     BuildPayload,
@@ -54,21 +54,6 @@ class Step(IntEnum):
     PROPOSE = 0
     PREVOTE = 1
     PRECOMMIT = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Milliseconds. Timeouts grow by ``delta_ms`` a round (linear, uncapped) and start anew each height."""
-
-    propose_ms: int = 1000
-    prevote_ms: int = 250
-    precommit_ms: int = 250
-    delta_ms: int = 250
-
-    def after_ms(self, kind: str, round_number: int) -> int:
-        """How long to wait for ``kind`` ("propose", "prevote", "precommit") in a round."""
-        base = {"propose": self.propose_ms, "prevote": self.prevote_ms, "precommit": self.precommit_ms}[kind]
-        return base + round_number * self.delta_ms
 
 
 class RoundMachine:
@@ -211,7 +196,10 @@ class RoundMachine:
         if not self.started or round_number != self.round or self.decision is not None:
             return
         if kind == "propose" and self.step is Step.PROPOSE:
-            self._prevote(NIL, NONE)
+            if self.timeouts.execute_ms and self._is_executing() and self._first(("patience", round_number)):
+                self._set_timer("propose", self.timeouts.execute_ms)
+            else:
+                self._prevote(NIL, NONE)
         elif kind == "prevote" and self.step is Step.PREVOTE:
             self._precommit_nil()
         elif kind == "precommit":
@@ -466,10 +454,14 @@ class RoundMachine:
         self._once[key] = None
         return True
 
-    def _set_timer(self, kind: str) -> None:
+    def _is_executing(self) -> bool:
+        proposals = self.candidates.proposals(self.round)
+        return bool(proposals) and self.candidates.verdict(proposals[0].block) is None
+
+    def _set_timer(self, kind: str, after_ms: int = 0) -> None:
         key = TimerKey(kind, self.height, self.round)
         self._timers[key] = None
-        self.emit(SetTimer(key, self.timeouts.after_ms(kind, self.round)))
+        self.emit(SetTimer(key, after_ms or self.timeouts.after_ms(kind, self.round)))
 
     def cancel_timers(self) -> None:
         """Forget every timer that is still out."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from node.consensus.bft.evidence import check_evidence
 from node.consensus.bft.messages import Certificate, Claim, Decided, Evidence, Message, Polka, Proposal, Statement
+from node.consensus.bft.standing import Standing
 from node.consensus.engine import Domain
 from node.crypto import secp256k1
 
@@ -40,6 +41,8 @@ class SignatureChecker:
             self._check_body(message.evidence)
         elif isinstance(message, Certificate):
             self.check_certificate(message)
+        elif isinstance(message, Standing):
+            self._check_statement(message)
         elif isinstance(message, Evidence):
             check_evidence(message)
             self._check_statement(message.first)
@@ -54,7 +57,7 @@ class SignatureChecker:
         for statement in certificate.statements():
             self._check_statement(statement)
 
-    def _check_statement(self, statement: Statement) -> None:
+    def _check_statement(self, statement: Statement | Standing) -> None:
         digest = statement.signing_digest(self._domain)
         signature = statement.signature
         remembered = digest + signature + statement.validator

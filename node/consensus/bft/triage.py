@@ -13,6 +13,7 @@ from node.consensus.bft.body import EVIDENCE_AGE_MAX
 from node.consensus.bft.evidence_pool import EvidencePool
 from node.consensus.bft.messages import Certificate, Decided, Evidence, Kind, Polka, Proposal, Statement, Status
 from node.consensus.bft.round_machine import RoundMachine
+from node.consensus.bft.standing import Inquiry, Listener, Standing
 from node.consensus.bft.vote_keeper import VoteKeeper, certificate_has_quorum
 from node.consensus.engine import WANTED, ConsensusMessage, Triage
 
@@ -23,12 +24,17 @@ DECIDED_AHEAD_MAX: Final = 16
 
 _DECIDED_ALREADY: Final = Triage(False, "height already decided")
 _TOO_FAR_AHEAD: Final = Triage(False, "height too far ahead")
+_NOT_ASKED: Final = Triage(False, "nobody here asked")
 _HELD: Final = Triage(False, "already held")
 _COUNTED: Final = Triage(False, "vote already counted")
 
 
 def triage_message(
-    message: ConsensusMessage, machine: RoundMachine, pool: EvidencePool, past: Mapping[int, VoteKeeper]
+    message: ConsensusMessage,
+    machine: RoundMachine,
+    pool: EvidencePool,
+    past: Mapping[int, VoteKeeper],
+    listener: Listener | None = None,
 ) -> Triage:
     """An opinion about a message or what it claims. ``past``: the votes of the last decided heights."""
     # the commonest first: every message of every peer comes by here
@@ -44,7 +50,9 @@ def triage_message(
         return _certificate(message.certificate, machine)
     if isinstance(message, Evidence):
         return _evidence(message, machine, pool)
-    return Triage(False, "unknown message", hostile=True)
+    if isinstance(message, Standing):
+        return _NOT_ASKED if listener is None else listener.triage(message, machine.validators)
+    return WANTED if isinstance(message, Inquiry) else Triage(False, "unknown message", hostile=True)
 
 
 def _statement(statement: Statement, machine: RoundMachine, past: VoteKeeper | None = None) -> Triage:

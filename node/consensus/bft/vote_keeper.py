@@ -91,6 +91,10 @@ class VoteKeeper:
             history.append(vote)
         return found
 
+    def has_voted(self, validator: Address) -> bool:
+        """Whether any vote of this validator is counted."""
+        return any(validator in voters for voters in self._round_voters.values())
+
     def contradicts(self, vote: Statement) -> bool:
         """Whether this vote, if its signature is good, convicts its signer together with a counted one."""
         ballot = self._ballots.get((vote.round, vote.kind))

@@ -2,7 +2,8 @@
 
 import orjson
 
-from node.consensus.bft.core import EARLY_PER_PEER_MAX, EARLY_PROPOSALS_PER_PEER_MAX, ROUNDS_AHEAD_MAX
+from node.consensus.bft.core import ROUNDS_AHEAD_MAX
+from node.consensus.bft.early import EARLY_PER_PEER_MAX, EARLY_PROPOSALS_PER_PEER_MAX
 from node.consensus.bft.messages import NONE, Decided, Evidence, Kind, Polka, Proposal, Statement, Status, decode
 from node.consensus.engine import LogRecord, PeerDown, PeerUp, Publish, SendDecided, TimerKey
 from node.consensus.journal import Journal
@@ -119,12 +120,13 @@ def test_early_messages_are_bounded_by_peer_and_distance():
     proposals = [ahead.proposal(r, ahead.block(b"%d" % r)) for r in range(8)]
     votes = [vote for r in range(60) for vote in ahead.prevotes(r, None, (1, 2, 3)) + ahead.precommits(r, None, (1, 2))]
     bench.hear(*proposals, *votes)
-    early = bench.engine._early[b"peer"]
-    assert early.proposals == EARLY_PROPOSALS_PER_PEER_MAX
-    assert len(early.messages) <= EARLY_PER_PEER_MAX
-    assert all(message.round <= ROUNDS_AHEAD_MAX for message in early.messages)
+    assert EARLY_PROPOSALS_PER_PEER_MAX < bench.engine._early.sizes[0] <= EARLY_PER_PEER_MAX
     bench.handle(PeerDown(bench.moment(), b"peer"))
-    assert not bench.engine._early
+    assert not bench.engine._early.sizes
+    bench.hear(*proposals, *votes)
+    kept = bench.engine._early.take(2)
+    assert sum(isinstance(message, Proposal) for message in kept) == EARLY_PROPOSALS_PER_PEER_MAX
+    assert all(message.round <= ROUNDS_AHEAD_MAX for message in kept)
 
 
 def test_triage_wants_what_is_useful_and_knows_lies():
@@ -268,28 +270,6 @@ def test_a_log_record_that_is_no_message_means_watching_only():
     journal.append(LogRecord(1, 0, 2, b"\xc0", b""))
     bench.boot()
     assert "consensus log" in str(bench.engine.inspect()["watchOnly"])
-
-
-def test_a_new_log_on_an_old_network_does_not_vote_where_a_lost_log_may_have():
-    bench = Bench(start=False)
-    bench.hear(Status(3, 0, 0, NONE))
-    bench.fire("start")
-    for height in range(1, 4):
-        bench.hear(bench.decided(0, bench.block(b"%d" % height)))
-    assert not bench.published
-    block = bench.block(b"4")
-    bench.hear(bench.proposal(0, block))
-    assert bench.value(Kind.PREVOTE, 0, height=4) == block.hash
-
-
-def test_a_new_log_on_a_new_network_votes():
-    bench = Bench(start=False)
-    bench.hear(Status(1, 0, 0, NONE))
-    bench.fire("start")
-    bench.hear(Status(9, 0, 0, NONE))
-    block = bench.block(b"b")
-    bench.hear(bench.proposal(0, block))
-    assert bench.value(Kind.PREVOTE, 0) == block.hash
 
 
 def test_slow_execution_lengthens_the_next_propose_timer_and_fades():

@@ -4,7 +4,8 @@ import itertools
 
 from node.consensus.bft.core import BftSettings
 from node.consensus.bft.messages import NIL, NONE, Kind, Proposal
-from node.consensus.bft.round_machine import Step, Timeouts
+from node.consensus.bft.round_machine import Step
+from node.consensus.bft.timeouts import Timeouts
 from node.consensus.engine import CancelTimer, ExecutePayload, Publish, SetTimer, TimerFired, TimerKey
 from node.consensus.proposal_fields import CLOCK_DRIFT_MS_MAX, prev_randao
 from tests.bft_bench import Bench

@@ -4,7 +4,7 @@ import pytest
 
 from node.consensus.bft.messages import NONE, ChainDomain, Kind, Statement, decode
 from node.consensus.engine import LogRecord
-from node.consensus.journal import Journal, decode_record, encode_record
+from node.consensus.journal import Journal, decode_record, encode_record, mark_new_keys
 from node.consensus.signer import RefusedToSign, Secp256k1Key, Signer
 from node.primitives.scalars import Address, Hash32
 from node.storage import schema
@@ -53,6 +53,21 @@ def test_a_log_is_new_until_something_is_recorded_in_it():
     assert again.is_new, "a restart before the first signature knows no more than the first start"
     again.append(_record(1))
     assert not _journal(database).is_new
+
+
+def test_an_empty_log_is_trusted_once_somebody_has_vouched_for_it():
+    database = MemoryDatabase()
+    mark_new_keys(database)
+    assert not _journal(database).is_new
+    assert not _journal(database).is_new, "and so after a restart"
+    assert not _journal(database).damage
+    wiped = MemoryDatabase()
+    assert _journal(wiped).is_new
+    mark_new_keys(wiped)
+    journal = _journal(wiped)
+    assert not journal.is_new, "an operator may vouch for a log that was born in doubt"
+    journal.append(_record(1))
+    assert _journal(wiped).records == (_record(1),)
 
 
 def test_a_torn_last_record_is_dropped_at_every_cut():

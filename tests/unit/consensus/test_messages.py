@@ -1,6 +1,7 @@
 """Wire bytes of every message: exact, strict, total."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from node.consensus.bft.messages import (
     decode,
 )
 from node.consensus.bft.seals import decode_certificate
+from node.consensus.bft.standing import Inquiry, Standing
 from node.consensus.engine import MalformedMessage
 from node.crypto.hashes import keccak256
 from node.primitives import rlp
@@ -194,3 +196,19 @@ def test_decode_is_total_near_real_messages(name, data):
     except MalformedMessage:
         return
     assert message.encode() == bytes(encoded)
+
+
+def test_questions_and_answers_after_a_lost_disk_read_back():
+    asker, teller = Address(b"\x01" * 20), Address(b"\x02" * 20)
+    answer = Standing(asker, 2**64 - 1, 2**40, True, teller, b"s" * 65)
+    for message in (Inquiry(asker, 7), answer):
+        assert decode(message.encode()) == message
+        assert decode_claim(message.encode()) == message, "as the driver reads it first"
+    domain = ChainDomain(1, Hash32(b"\x07" * 32))
+    assert len({replace(answer, **change).signing_digest(domain) for change in CHANGES}) == len(CHANGES)
+    for bad in (answer.encode()[:-1], Inquiry(asker, 7).encode() + b"\x80", replace(answer, signature=b"").encode()):
+        with pytest.raises(MalformedMessage):
+            decode(bad)
+
+
+CHANGES = ({}, {"asker": Address(b"\x03" * 20)}, {"number": 1}, {"height": 1}, {"heard": False})

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 
 from network import snapshot
-from network.cluster import node_disk, run_directory
+from network.cluster import run_directory
 from network.failures import BadInput, Busy
 from node.storage.database import Batch
 from node.storage.lmdb_database import LmdbDatabase
@@ -18,7 +18,7 @@ from node.storage.lmdb_database import LmdbDatabase
 def saved(make_run, tmp_path):
     """A network whose first node has a database, saved."""
     run = make_run("first", nodes=3)
-    with LmdbDatabase(node_disk.database_dir(run, "n0")) as database:
+    with LmdbDatabase(run.database_dir("n0")) as database:
         batch = Batch()
         batch.put(b"x", b"content")
         database.write(batch, durable=True)
@@ -43,7 +43,7 @@ def test_what_was_saved_comes_back_elsewhere(saved):
         assert (again.node_dir(node.name) / "validator.key").read_text() == (
             run.node_dir(node.name) / "validator.key"
         ).read_text()
-    with LmdbDatabase(node_disk.database_dir(again, "n0")) as database:
+    with LmdbDatabase(again.database_dir("n0")) as database:
         assert database.get(b"x") == b"content"
     assert again.genesis_file.read_bytes() == run.genesis_file.read_bytes()
 
