@@ -112,6 +112,7 @@ class Watch:
             "url": entry.url,
             "state": report.state,
             "weight": weights.get(report.name, 0),
+            "convicted": entry.validator is not None and sum(weights.values()) > 0 and not weights.get(report.name),
             "faults": list(dict.fromkeys(str(fault) for fault in mine if fault.group is not Group.LINK)),
             "lies": any(fault.action.what.is_byzantine for fault in mine),
         }

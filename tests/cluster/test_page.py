@@ -391,6 +391,18 @@ def test_a_phone_shows_all_of_it(seen, network, scheme):
     one.check()
 
 
+def test_a_node_alone_is_well(shell, browser):
+    alone = shell.up("--nodes", "1", "--consensus", "instant")
+    one = Seen(browser, alone.started["page"])
+    page = one.open()
+    one.headline("The node is well")
+    assert page.locator("#nodes .chip").all_inner_texts() == ["running"]
+    assert page.get_by_role("button", name="Kill").count() == 1
+    assert page.get_by_role("button", name="Split").count() == 0
+    one.check()
+    alone.close()
+
+
 def test_a_network_that_ends_is_told(shell, browser):
     short_lived = shell.up()
     one = Seen(browser, short_lived.started["page"])

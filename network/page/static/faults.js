@@ -103,13 +103,16 @@ function start(place, { network }, names) {
   const depth = el("input", { type: "number", min: 1, max: 32, value: 1 });
   made.reorg = button("Reorganise", "danger", () => act({ do: "reorg", depth: depth.valueAsNumber || 1 }, "splitting, building two branches, healing: this takes some seconds …"));
 
-  place.append(
-    made.on,
-    field("Split the network", row(sides), row(split, heal)),
-    field("A node", row(made.node, ...Object.values(made.actions))),
-    field("A link", row(source, target, el("label", {}, "ms", delay), el("label", {}, "% lost", loss)), row(spoil, clear)),
-    field("A liar", row(liar, lie, tell, honest)),
-  );
+  const alone = names.length < 2; // nobody to be split from, and nobody to lie to
+  place.append(made.on);
+  if (!alone) place.append(field("Split the network", row(sides), row(split, heal)));
+  place.append(field("A node", row(made.node, ...Object.values(made.actions))));
+  if (!alone) {
+    place.append(
+      field("A link", row(source, target, el("label", {}, "ms", delay), el("label", {}, "% lost", loss)), row(spoil, clear)),
+      field("A liar", row(liar, lie, tell, honest)),
+    );
+  }
   if (network.engine === "pos") place.append(field("A reorganisation", row(el("label", {}, "blocks deep", depth), made.reorg)));
   place.append(outcome);
   return made;

@@ -72,7 +72,7 @@ function chipsOf(node, behind) {
   if (node.state === "running" && node.health && node.health !== "ok") chips.push(["not well", "warn", node.health]);
   if (behind > 2) chips.push([`${count(behind)} behind`, "warn"]);
   if (node.role !== "validator") chips.push([node.role, ""]);
-  else if (node.head && !node.weight) chips.push(["convicted", "bad", "Its key has contradicted itself and lost its vote"]);
+  else if (node.head && node.convicted) chips.push(["convicted", "bad", "Its key has contradicted itself and lost its vote"]);
   if (node.lies) chips.push(["lies", "bad", node.faults.join(", ")]);
   else if (node.faults.length && node.state === "running") chips.push(["fault", "warn", node.faults.join(", ")]);
   return chips;
