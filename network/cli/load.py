@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import threading
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -96,17 +97,19 @@ def load(
     draws = [(kind, stage.draw(kind, accounts)) for kind in chosen]
     targets = [Target(node.name, node.url) for node in entries]
     marks: list[Mark] = []
-    with progress("load", pace.count, quiet=as_json) as bar, _faults(run, faults, marks):
+    with progress("load", pace.count, quiet=as_json) as bar, _Faults(run, faults, marks) as player:
 
         def told(what: str, count: int) -> None:
             bar.at(count, "sent" if what == "sent" else "final")
 
         report = asyncio.run(carry_out(targets, accounts, draws, network.chain_id, pace, settle_seconds, told))
+    for step in player.failed:
+        out.progress(f"warning: a step of the plan could not be done: {step}")
     if plot_file is not None:
         plot_file.write_text(plot(report, marks), "utf-8")
         out.progress(f"drawn into {plot_file}")
     _show(out, report)
-    out.document(report.to_json())
+    out.document({**report.to_json(), "plan_failed": player.failed})
     _judge(run, clients, report)
 
 
@@ -124,21 +127,27 @@ def _plan(run: RunDirectory, path: Path | None) -> Plan:
         raise BadInput(str(error), "evmesh inject --help shows a plan") from None
 
 
-class _faults:
+class _Faults:
     """A plan carried out beside the load, from a thread of its own."""
 
     def __init__(self, run: RunDirectory, plan: Plan, marks: list[Mark]) -> None:
+        self.failed: list[str] = []
+        """What could not be done."""
         self._marks = marks
         self._thread = threading.Thread(target=self._play, args=(run, plan), name="plan", daemon=True)
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._thread.start()
+        return self
 
     def __exit__(self, *error: object) -> None:
         self._thread.join()
 
     def _play(self, run: RunDirectory, plan: Plan) -> None:
-        play(run, plan, False, self._told)
+        try:
+            self.failed = [str(step) for step in play(run, plan, False, self._told)]
+        except Failure as failure:  # told when the load is over: it goes on without the faults
+            self.failed = [failure.message]
 
     def _told(self, step: Step) -> None:
         words = f"{'' if step.begins else 'end of '}{step.action.kind} {','.join(step.action.targets)}"

@@ -1,6 +1,7 @@
 """Networks as objects, under virtual time: the verbs, what they refuse, and that a seed is one run."""
 
 import asyncio
+import sys
 
 import pytest
 
@@ -103,6 +104,13 @@ def test_web3_signs_and_waits(net):
 def test_a_node_under_virtual_time_has_no_address(net):
     with pytest.raises(Failure, match="has no address"):
         net[0].url  # noqa: B018
+
+
+def test_without_web3_there_is_a_word_about_it(net, monkeypatch):
+    monkeypatch.setitem(sys.modules, "web3", None)
+    with pytest.raises(Failure, match="cannot be imported") as caught:
+        net[2].w3  # noqa: B018
+    assert "pip install" in caught.value.hint
 
 
 def test_what_no_network_can_be():
