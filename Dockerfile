@@ -10,6 +10,11 @@ COPY network ./network
 # wheels only: the image needs no compiler
 RUN pip install --no-cache-dir --only-binary=:all: --no-binary=evmesh . && rm -rf /src/*
 
+# The native EVM is compiled here, once for all containers; on another kind of processor a node does it again.
+ENV EVMESH_CACHE_DIR=/opt/evmesh
+RUN python -c "from node.evm.native.choice import Evm, machine; machine(Evm.AUTO, print)" \
+    && find /opt/evmesh -type d -exec chmod 755 {} + && find /opt/evmesh -type f -exec chmod 644 {} +
+
 # A new volume takes the owner of the folder it is mounted on, so these folders belong to the user that runs.
 RUN useradd --create-home --uid 10001 evmesh \
     && mkdir -p /data /cluster/n0 /cluster/n1 /cluster/n2 /cluster/n3 \

@@ -29,15 +29,16 @@ OBJECT_BYTES_MAX: Final = 1_000_000
 """Of a ConfigMap or Secret; Kubernetes refuses objects of more than 1 MiB."""
 
 
-def provision_compose(manifest: Manifest, folder: Path) -> NetworkFile:
+def provision_compose(manifest: Manifest, folder: Path, seed: bytes | None = None) -> NetworkFile:
     """Files for one container a node: each finds the others by service name, each listens on the usual ports.
 
     Writes ``folder/n0`` … with ``node.toml``, keys, and its own copy of ``genesis.json``, so that a node's folder
-    is all that its container needs to see. Folders that are provisioned already stay as they are.
+    is all that its container needs to see. Folders that are provisioned already stay as they are. ``seed`` decides
+    the validators' keys.
     """
     if (folder / "network.json").exists():
         return RunDirectory(folder).network()
-    run, network = _provision(manifest, folder, lambda name: (name, (name, "localhost")))
+    run, network = _provision(manifest, folder, lambda name: (name, (name, "localhost")), seed)
     for name in manifest.node_names():
         (run.node_dir(name) / "genesis.json").write_bytes(run.genesis_file.read_bytes())
     return network
@@ -73,7 +74,10 @@ def provision_kubernetes(
 
 
 def _provision(
-    manifest: Manifest, folder: Path, naming: Callable[[str], tuple[str, tuple[str, ...]]]
+    manifest: Manifest,
+    folder: Path,
+    naming: Callable[[str], tuple[str, tuple[str, ...]]],
+    seed: bytes | None = None,
 ) -> tuple[RunDirectory, NetworkFile]:
     """``naming`` gives the host name that peers dial, and the names that JSON-RPC requests may carry."""
     run = RunDirectory(folder)
@@ -82,7 +86,7 @@ def _provision(
     places: Mapping[str, Place] = {
         name: Place("0.0.0.0", HTTP_PORT, "0.0.0.0", P2P_PORT, *naming(name)) for name in manifest.node_names()
     }
-    network = provision(manifest, run, places)
+    network = provision(manifest, run, places, seed)
     for name in places:
         config = run.config_file(name)
         config.write_text(config.read_text("utf-8").replace('"../genesis.json"', '"genesis.json"'), "utf-8")

@@ -55,10 +55,9 @@ def start(
 
         return start_simulated(settings, 1 if seed is None else seed)
     if on == "compose":
-        raise BadInput(
-            "tests on containers are not supported: a container's links and clock cannot be reached from here",
-            "use processes; docker compose up -d --build runs the same nodes by hand",
-        )
+        from network.lab.compose import start_compose
+
+        return start_compose(settings, seed, keep, home)
     raise BadInput(f"a network cannot run on {on!r}", f"choose one of {', '.join(PLACES)}")
 
 

@@ -71,9 +71,9 @@ def evmesh_start(
     def start_one(on: str | None = None, seed: int | None = None, **settings: Any) -> Any:
         place = on or options.evmesh_on
         home: Path | None = None
-        if place == "processes":
-            if not servers:
-                servers.append(WarmServer())
+        if place == "processes" and not servers:
+            servers.append(WarmServer())
+        if place != "simulator":
             # one run directory a network, below the folder that pytest gives this worker
             home = tmp_path_factory.mktemp("evmesh") / "evmesh"
             home.mkdir()

@@ -3,6 +3,8 @@
     net.py          Net: what every such network can do, whatever carries it
     members.py      Node and Contract: what a network hands out
     processes.py    ProcessNet: real node processes (network/cluster)
+    compose.py      ComposeNet: the same nodes in containers
+    defaults.py     what they are where nothing is said
     simulated.py    SimulatedNet: the same nodes in this process, under virtual time (network/simulator)
     web3_door.py    a web3.py object for a node
 

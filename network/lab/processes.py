@@ -21,20 +21,13 @@ from network.cluster.supervisor import Supervisor
 from network.cluster.warm_server import WarmServer
 from network.failures import Busy
 from network.faults.vocabulary import FaultAction
+from network.lab.defaults import with_defaults
 from network.lab.members import Node
 from network.lab.net import Net, Which
 from network.manifest import Manifest
 from network.provision import SEED_BYTES, begin, funded_accounts
 
 START_TRIES: Final = 3
-DEFAULTS: Final[Mapping[str, Any]] = {
-    "consensus": "bft",
-    "block_time": 0.25,
-    "port": 0,
-    "p2p_port": 0,
-    "page": False,
-}
-"""Blocks that are final at once, four a second, ports that nobody else has, and no page: nobody looks."""
 LOG_LINES: Final = 15
 
 
@@ -142,7 +135,7 @@ def start_processes(
     ``server`` is a fork server that outlives it; ``seed`` decides its keys, and with them who proposes when; ``home``
     is where its run directory shall be.
     """
-    manifest = Manifest().with_values({**_defaults(settings), **settings}, "Network").checked()
+    manifest = Manifest().with_values(with_defaults(settings), "Network").checked()
     secret = None if seed is None else (seed % 2 ** (8 * SEED_BYTES)).to_bytes(SEED_BYTES, "big")
     for tries_left in reversed(range(START_TRIES)):
         run = begin(manifest, seed=secret, home=home)
@@ -164,13 +157,3 @@ def start_processes(
             run.remove()
             raise
     raise AssertionError("unreachable")
-
-
-def _defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults, without blocks that the engine asked for cannot make so fast."""
-    chosen = dict(DEFAULTS)
-    if settings.get("consensus") == "pos":
-        chosen["block_time"] = 1.0
-    elif settings.get("consensus") is None and "slots_per_epoch" in settings:
-        chosen |= {"consensus": "pos", "block_time": 1.0}
-    return chosen

@@ -11,8 +11,10 @@ import time
 import pytest
 import yaml
 
-from network.client import NodeClient
+from network.client import NodeClient, NodeUnreachable
 from network.containers import provision_kubernetes
+from network.evmesh import Network
+from network.failures import Failure
 from network.manifest import Manifest
 from tests.cluster.conftest import ROOT
 
@@ -51,14 +53,15 @@ def image():
 
 def until(condition, seconds, what):
     end = time.monotonic() + seconds
+    last = None
     while time.monotonic() < end:
         try:
             if condition():
                 return
-        except Exception as error:
-            what = f"{what} ({error})" if "(" not in what else what
+        except (NodeUnreachable, TypeError) as error:  # not up yet, or without the block
+            last = error
         time.sleep(0.3)
-    pytest.fail(f"not within {seconds} s: {what}")
+    pytest.fail(f"not within {seconds} s: {what} ({last})")
 
 
 def ask(port, method, *parameters):
@@ -71,8 +74,10 @@ def ask(port, method, *parameters):
 
 def same_block(ports, above):
     """All answer the same finalized block above a height."""
-    found = [ask(port, "eth_getBlockByNumber", "finalized", False) for port in ports]
-    return len({one["hash"] for one in found}) == 1 and int(found[0]["number"], 16) > above
+    lowest = min(int(ask(port, "eth_getBlockByNumber", "finalized", False)["number"], 16) for port in ports)
+    hashes = {ask(port, "eth_getBlockByNumber", hex(lowest), False)["hash"] for port in ports}
+    assert len(hashes) == 1, f"#{lowest} is final and not the same everywhere"
+    return lowest > above
 
 
 def test_compose_starts_four_nodes_that_agree_and_survive_a_kill():
@@ -127,7 +132,7 @@ def test_pods_of_the_manifests_find_each_other(tmp_path):
                 mounts += ["--tmpfs", mount["mountPath"]]
             else:
                 mounts += ["-v", where.get(mount["name"], f"{pod}-data:{mount['mountPath']}")]
-        environment = [f"{one['name']}={one.get('value', pod)}" for one in container["env"]]
+        environment = [f"{one['name']}={one.get('value', pod)}" for one in container.get("env", ())]
         return [
             *("--user", f"{user}:{spec['securityContext']['runAsGroup']}", "--read-only", "--cap-drop", "ALL"),
             *("--network", PROJECT, "--hostname", pod, *mounts),
@@ -157,3 +162,29 @@ def test_pods_of_the_manifests_find_each_other(tmp_path):
             docker("rm", "-f", pod, check=False)
             docker("volume", "rm", "-f", f"{pod}-data", check=False)
         docker("network", "rm", PROJECT, check=False)
+
+
+def test_a_network_for_programs():
+    """The verbs that processes and the simulator have, as far as an engine can carry them out."""
+    with Network(on="compose", seed=3) as net:
+        left, right = net.split([0, 1], [2, 3])
+        one = net.send(0, 1, value=5, node=left[0], nonce=0)
+        other = net.send(0, 2, value=5, node=right[0], nonce=0)
+        net.sleep(2)
+        assert not net.same_state(seconds=0) or net[0].client.receipt(one) is None
+        net.heal()
+        net.wait_finalized(net.wait_blocks(2))
+        receipts = [net["n3"].rpc("eth_getTransactionReceipt", sent) for sent in (one, other)]
+        assert receipts.count(None) == 1
+        net.kill("n3")
+        assert [node.name for node in net.running] == ["n0", "n1", "n2"]
+        net.wait_blocks(2)
+        net.restart("n3")
+        net.pause(1)
+        net.wait_blocks(1)
+        net.resume(1)
+        assert net.same_state()
+        with pytest.raises(Failure, match="cannot be brought about in containers"):
+            net.byz("n1", "equivocate")
+    left_over = docker("ps", "-aq", "--filter", "name=evmesh")
+    assert left_over == ""

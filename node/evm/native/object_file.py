@@ -66,11 +66,11 @@ def cache_directory() -> Path:
 
 
 def is_ours_alone(path: Path) -> bool:
-    """Whether nobody but this user can have written there."""
+    """Whether nobody but this user, or root, can have written there: an image's cache is root's."""
     if sys.platform == "win32":
         return True
     found = path.lstat()
-    return not stat.S_ISLNK(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return not stat.S_ISLNK(found.st_mode) and found.st_uid in (0, os.getuid()) and not found.st_mode & 0o022
 
 
 def read(path: Path) -> bytes | None:

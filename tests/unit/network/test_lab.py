@@ -7,7 +7,10 @@ import pytest
 
 from network.evmesh import Network, start
 from network.failures import BadInput, Disagreement, Failure, TimedOut
+from network.faults.link_faults import partitions
 from network.invariants import Invariant, InvariantViolated
+from network.lab.compose import compose_document, sides_of
+from network.manifest import Manifest
 from node.primitives.scalars import ETHER
 
 
@@ -116,8 +119,6 @@ def test_without_web3_there_is_a_word_about_it(net, monkeypatch):
 def test_what_no_network_can_be():
     with pytest.raises(BadInput, match="has no gas_limit"):
         start("simulator", gas_limit=1)
-    with pytest.raises(BadInput, match="containers are not supported"):
-        start("compose")
     with pytest.raises(BadInput, match="cannot run on 'moon'"):
         start("moon")
     with Network(on="simulator") as net:
@@ -127,6 +128,30 @@ def test_what_no_network_can_be():
             net.split([0, 1, 2, 3])
         with pytest.raises(BadInput, match="there is no node 'n9'"):
             net.kill("n9")
+
+
+def test_containers_need_an_engine(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Failure, match="no docker command"):
+        start("compose")
+
+
+def test_the_compose_file_of_a_network(tmp_path):
+    manifest = Manifest().with_values({"nodes": 3}, "test")
+    document = compose_document(manifest, tmp_path, "evmesh:1", (7001, 7002, 7003))
+    assert list(document["services"]) == ["n0", "n1", "n2"]
+    told = document["services"]["n1"]
+    assert told["ports"] == ["127.0.0.1:7002:8545"], "on loopback"
+    assert told["networks"]["peers"]["aliases"] == ["n1"]
+    assert told["volumes"] == [f"{tmp_path}/n1:/data"], "a node sees its own keys"
+    assert document["networks"]["peers"] == {"internal": True}
+
+
+def test_who_is_together_after_cuts():
+    names = ["n0", "n1", "n2", "n3", "n4"]
+    assert sides_of(names, partitions([["n0", "n3"], ["n1", "n2", "n4"]])) == [["n0", "n3"], ["n1", "n2", "n4"]]
+    assert sides_of(names, partitions([["n2"], ["n0"], ["n1", "n3", "n4"]])) == [["n0"], ["n1", "n3", "n4"], ["n2"]]
+    assert sides_of(names, []) == [names]
 
 
 def story(seed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -75,6 +76,25 @@ def test_what_others_could_write_is_not_run(tmp_path: Path, builds: list[bytes],
     else:
         (kept if place == "file" else directory).chmod(0o777)
     assert obtain(directory) == (b"object 1", [object_file.COMPILING])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="owners of POSIX")
+def test_what_another_user_owns_is_not_run_but_what_root_owns_is(
+    tmp_path: Path, builds: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "native"
+    obtain(directory)
+    owner = directory.stat().st_uid
+    monkeypatch.setattr(object_file.os, "getuid", lambda: owner + 1)
+    assert object_file.is_ours_alone(directory) is (owner == 0)
+    for name, uid, allowed in (("roots", 0, True), ("anothers", owner + 7, False)):
+        path = tmp_path / name
+        path.mkdir(mode=0o700)
+        found = path.lstat()
+        told = os.stat_result((found.st_mode, 0, 0, 1, uid, uid, 0, 0, 0, 0))
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "lstat", lambda self, told=told: told)
+            assert object_file.is_ours_alone(path) is allowed
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, builds: list[bytes]) -> None:
