@@ -257,7 +257,7 @@ class PeerFacts(Protocol):
 
     @property
     def connected_ms(self) -> int:
-        """When the connection began, monotonic."""
+        """For how long it is connected."""
         ...
 
     @property

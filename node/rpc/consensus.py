@@ -94,14 +94,13 @@ def _peer(peer: PeerFacts) -> Json:
 def peers(api: Api) -> list[Json]:
     """Who is connected, and how the link does.
 
-    Each as in evmesh_status, and ``connectedMs`` (since when), ``rttMs`` (the last heartbeat, null before the first),
+    Each as in evmesh_status, and ``connectedMs`` (for how long), ``rttMs`` (the last heartbeat, null before the first),
     ``bytesIn``, ``bytesOut``, ``dropped`` (messages that made room for newer ones, because the peer reads too slowly).
     """
-    now_ms = api.backend.runtime.clock.monotonic_ms()
     return [
         {
             **_peer(peer),
-            "connectedMs": now_ms - peer.connected_ms,
+            "connectedMs": peer.connected_ms,
             "rttMs": peer.rtt_ms,
             "bytesIn": peer.bytes_in,
             "bytesOut": peer.bytes_out,

@@ -109,7 +109,7 @@ class Peer:
     remote_address: str = "127.0.0.1:30304"
     outbound: bool = True
     score: float = 1.5
-    connected_ms: int = 0
+    connected_ms: int = 7
     rtt_ms: int | None = 2
     bytes_in: int = 10
     bytes_out: int = 20

@@ -327,7 +327,8 @@ async def test_evmesh_namespace(busy: Any, rpc: Any) -> None:
     assert (await busy.error("evmesh_stateRoots", "0x2", "0x1"))["code"] == -32602
     (peer,) = await busy.ask("evmesh_peers")
     assert status["peers"][0].items() < peer.items()
-    assert {key: peer[key] for key in ("rttMs", "bytesIn", "bytesOut", "dropped")} == {
+    assert {key: peer[key] for key in ("connectedMs", "rttMs", "bytesIn", "bytesOut", "dropped")} == {
+        "connectedMs": 7,
         "rttMs": 2,
         "bytesIn": 10,
         "bytesOut": 20,
