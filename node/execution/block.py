@@ -72,18 +72,20 @@ def apply_block(
     journal = JournaledState(view)
     run = BlockRun(header, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), root_after)
     run.start(operations)
-    for index, tx in enumerate(block.transactions):
-        try:
-            run.apply(tx, tracer)
-        except InvalidTransaction as refusal:
-            run.abandon()
-            raise InvalidBlock(
-                BlockReason.INVALID_TRANSACTION,
-                index=index,
-                transaction=tx.hash,
-                problem=str(refusal),
-            ) from refusal
-    executed = run.finish(block.withdrawals)
+    try:
+        for index, tx in enumerate(block.transactions):
+            try:
+                run.apply(tx, tracer)
+            except InvalidTransaction as refusal:
+                raise InvalidBlock(
+                    BlockReason.INVALID_TRANSACTION,
+                    index=index,
+                    transaction=tx.hash,
+                    problem=str(refusal),
+                ) from refusal
+        executed = run.finish(block.withdrawals)
+    finally:
+        run.abandon()
     if spec.block_reward:
         ages = ((header.number - ommer.number, ommer.coinbase) for ommer in block.ommers)
         pay_rewards(journal, header.coinbase, spec.block_reward, ages, spec)

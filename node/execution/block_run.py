@@ -198,7 +198,7 @@ class BlockRun:
             self._journal.end_transaction(remove_empty=self._spec.removes_empty)
 
     def abandon(self) -> None:
-        """Nobody wants the rest of the block: what the machine keeps for it goes."""
+        """Nobody wants the rest of the block: what the machine keeps for it goes. After ``finish`` nothing is left."""
         if self._tables is not None:
             self._tables.abandon()
             self._tables = None

@@ -88,9 +88,11 @@ def build_block(
     run = BlockRun(draft, journal, spec, vm, chain_id, block_hash, lambda: root_now(journal, view, nodes), root_after)
     run.start(attributes.operations)
     withdrawals = attributes.withdrawals if spec.header_items >= 17 else None
-    included, skipped = _fill(run, candidates, spec, time_check, _room(draft, withdrawals, spec))
-
-    executed = run.finish(withdrawals)
+    try:
+        included, skipped = _fill(run, candidates, spec, time_check, _room(draft, withdrawals, spec))
+        executed = run.finish(withdrawals)
+    finally:
+        run.abandon()
     if spec.block_reward:
         pay_rewards(journal, draft.coinbase, spec.block_reward, (), spec)
     diff = journal.diff()

@@ -14,6 +14,8 @@ from node.execution.block import transactions_root
 from node.forks import cancun, osaka, petersburg
 from node.primitives.scalars import GWEI, Address
 from node.state.genesis_state import GenesisAccount
+from node.state.view import TrieView
+from node.trie.nodes import MissingNode
 from node.types.invalid import InvalidBlock
 from node.types.transactions import ACCESS_LIST, Transaction
 from tests.unit.evm.program import call_operation, operation, program, push, returning, store_code
@@ -175,3 +177,29 @@ def test_a_block_that_is_refused_gives_its_tables_back(native_machine: NativeMac
         world.apply(dataclasses.replace(root, header=header), native_machine)
     assert len(native_machine._idle) >= idle
     assert world.apply(good.block, native_machine) == good.result
+
+
+def test_a_block_whose_state_is_not_there_gives_its_tables_back(
+    native_machine: NativeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host fails while the second sender is looked at, again and again: no memory is left behind."""
+    world = World(ALLOC)
+    block = world.build(
+        [transaction(0, to=COUNTER, gas_limit=100_000), transaction(1, to=PROBE, gas_limit=200_000)]
+    ).block
+    expected = world.apply(block, native_machine)
+    idle = len(native_machine._idle)
+    account = TrieView.account
+
+    def missing(view: TrieView, address: Address) -> object:
+        if address == SENDERS[1]:
+            raise MissingNode(b"\0" * 32)
+        return account(view, address)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TrieView, "account", missing)
+        for _ in range(3):
+            with pytest.raises(MissingNode):
+                world.apply(block, native_machine)
+    assert len(native_machine._idle) == idle
+    assert world.apply(block, native_machine) == expected
