@@ -94,14 +94,14 @@ def _start_and_watch(
         out.progress(f"warning: {network.host} lets everyone who reaches this machine use these public keys")
     first = network.nodes[0]
     out.line()
-    out.line(f"Listening on {first.http_host}:{first.http_port} · EVM: {', '.join(evms)}")
+    out.line(f"Listening on {first.http_host}:{first.http_port}")  # tools look for this line, word for word
     if network.page_port is not None:
         if companion.wait_page(run, network.page_port):
             out.line(f"Cluster page {network.page_url}")
         else:
             out.progress(f"warning: the cluster page did not start; its log: {companion.page_log(run)}")
     end = f"stop with: evmesh down {run.name}" if detach else "Ctrl-C to stop"
-    out.line(f"ready in {elapsed:.1f} s — {end}")
+    out.line(f"ready in {elapsed:.1f} s, EVM {' and '.join(evms)} — {end}")
     out.document(
         {
             "name": run.name,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -59,7 +60,7 @@ def test_foreground_and_ctrl_c(shell):
         "Genesis Timestamp",
     ]
     assert [line for line in lines if line in headings] == headings
-    assert any(line.startswith("Listening on 127.0.0.1:") for line in lines)
+    assert any(re.fullmatch(r"Listening on 127\.0\.0\.1:\d+", line.strip()) for line in lines), "tools look for it"
     page = next(line.split()[-1] for line in lines if line.startswith("Cluster page http://127.0.0.1:"))
     assert b"<!doctype html>" in urllib.request.urlopen(page, timeout=10).read()
     assert any("(0) 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266 (10000.000" in line for line in lines)
