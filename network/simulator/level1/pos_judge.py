@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from network.simulator.level1.judge import Verdict
 from network.simulator.level1.payloads import refusal
 from network.simulator.level1.pos_node import PosNode
@@ -92,7 +94,7 @@ class PosJudge(Verdict):
     # --- verdicts --------------------------------------------------------------------------------
 
     def convicted(self) -> dict[Address, str]:
-        """Everybody whom two of his statements convict, by the engine's own rule, pair by pair."""
+        """Everybody whom two of his statements convict, by the engine's rule, pair by pair where one may show it."""
         found: dict[Address, str] = {}
         for (validator, _), headers in self._headers.items():
             pair = list(headers.values())[:2]
@@ -101,8 +103,15 @@ class PosJudge(Verdict):
         for validator, by_epoch in self._votes.items():
             if validator in found:
                 continue
-            earlier: list[Attestation] = []
-            for votes in by_epoch.values():
+            # a vote reaches over others by no more than its own length: pairs further apart show nothing
+            longest = max(
+                (vote.target.epoch - vote.source.epoch for votes in by_epoch.values() for vote in votes.values()),
+                default=0,
+            )
+            earlier: deque[Attestation] = deque()
+            for epoch, votes in sorted(by_epoch.items()):
+                while earlier and earlier[0].target.epoch < epoch - max(0, longest):
+                    earlier.popleft()
                 for vote in votes.values():
                     kind = next((kind for old in earlier if (kind := conviction(Slashing(old, vote)))), "")
                     if kind:

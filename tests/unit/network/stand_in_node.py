@@ -63,6 +63,7 @@ def run(config_path: Path) -> int:
     server = ThreadingHTTPServer((config["rpc"]["host"], config["rpc"]["port"]), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"ready http=http://127.0.0.1:{config['rpc']['port']} p2p={config['p2p']['listen']} id=00", flush=True)
-    stop.wait()
+    while not stop.wait(0.2):  # a signal that another thread takes does not wake this one
+        pass
     print(f"{name} stops {os.getpid()}", file=sys.stderr, flush=True)
     return 0
