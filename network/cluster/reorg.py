@@ -12,7 +12,7 @@ from typing import Final
 
 from network.client import NodeClient
 from network.cluster import companion
-from network.cluster.aftermath import POLL_SECONDS, canonical, settled
+from network.cluster.aftermath import POLL_SECONDS, Branch, canonical, outcome, settled
 from network.cluster.fault_board import change_board
 from network.cluster.observer import clients_of
 from network.cluster.reports import Reports, listed
@@ -88,14 +88,19 @@ def bring_about(
         say(f"split: {{{','.join(sides[0])}}} | {{{','.join(sides[1])}}}")
         try:
             deadline = time.monotonic() + depth * SLOTS_PER_BLOCK * network.block_time_ms / 1000 + 30
-            fork, branches = _build(clients, sides, depth, deadline)
+            fork, told = _build(clients, sides, depth, deadline)
         finally:  # whatever happens, the network is left whole
             _, board = change_board(run.path, lambda one: one.without(lambda fault: fault.action == cut))
             companion.apply(run, board)
         say(f"both sides have built {depth} blocks on #{fork}; healed")
         began = time.monotonic()
-        finalized = settled(list(clients.values()), fork, began + SETTLE_SECONDS)
-        return _outcome(clients, sides, fork, branches, finalized, time.monotonic() - began)
+        asked = list(clients.values())
+        finalized = settled(asked, fork, began + SETTLE_SECONDS)
+        after = outcome(asked, told, {}, finalized, time.monotonic() - began)
+        deepest = max(after.losses, key=lambda loss: loss.depth, default=None)
+        losers = [side for side in sides if deepest and side[0] in deepest.nodes]
+        dropped = deepest.dropped if deepest else ()
+        return Reorg(fork, len(dropped), tuple(losers[0]) if losers else (), dropped, finalized, after.seconds)
     finally:
         for client in clients.values():
             client.close()
@@ -103,38 +108,17 @@ def bring_about(
 
 def _build(
     clients: dict[str, NodeClient], sides: tuple[Sequence[str], Sequence[str]], depth: int, deadline: float
-) -> tuple[int, list[list[str]]]:
-    """(number of the last common block, the hashes above it on each side)."""
+) -> tuple[int, list[Branch]]:
+    """(number of the last common block, the chain of each side's first node)."""
     while True:
         chains = [canonical(clients[side[0]]) for side in sides]
         common = [number for number in chains[0] if chains[1].get(number) == chains[0][number]]
         if common:
             fork = max(common)
-            branches = [[chain[number] for number in sorted(chain) if number > fork] for chain in chains]
-            if all(len(branch) >= depth for branch in branches):
-                return fork, branches
+            if all(max(chain) - fork >= depth for chain in chains):
+                return fork, [Branch(side[0], chain) for side, chain in zip(sides, chains, strict=True)]
         if time.monotonic() > deadline:
             raise TimedOut(
                 f"the two sides did not build {depth} blocks each in time", "evmesh tree shows what they did"
             )
         time.sleep(POLL_SECONDS)
-
-
-def _outcome(
-    clients: dict[str, NodeClient],
-    sides: tuple[Sequence[str], Sequence[str]],
-    fork: int,
-    branches: list[list[str]],
-    finalized: int,
-    seconds: float,
-) -> Reorg:
-    final = {number: clients[sides[0][0]].block(number)["hash"] for number in range(fork + 1, finalized + 1)}
-    losses = [
-        [block for number, block in enumerate(branch, fork + 1) if number in final and final[number] != block]
-        for branch in branches
-    ]
-    losing = 0 if len(losses[0]) >= len(losses[1]) else 1
-    branch = branches[losing]
-    # what stands above the finalized block is judged by its ancestry: a branch that lost its first block lost all
-    dropped = branch if losses[losing] and losses[losing][0] == branch[0] else losses[losing]
-    return Reorg(fork, len(dropped), tuple(sides[losing]), tuple(dropped), finalized, seconds)

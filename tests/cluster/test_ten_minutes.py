@@ -34,34 +34,19 @@ def test_the_walk(shell, tmp_path):
     try:
         the_main_job(cluster)
         a_split(cluster)
-        a_kill_a_lie_and_a_bug(cluster)
+        height = a_kill_a_lie_and_a_bug(cluster)
         a_test_of_ones_own(shell, tmp_path)
         code, out, err = shell.run("down", "walk")
         assert code == 0, err
         code, out, err = shell.run("up", "-d", "--resume")
         assert code == 0, err
         again = shell.json("status", "--network", "walk")
-        assert min(node["head"] for node in again["nodes"]) >= FINAL["height"]
+        assert min(node["head"] for node in again["nodes"]) >= height
     finally:
         cluster.close()
 
 
-FINAL = {"height": 0}
-
-
 def assert_banner(out):
-    headings = [
-        "Available Accounts",
-        "Private Keys",
-        "Wallet",
-        "Chain ID",
-        "Base Fee",
-        "Gas Limit",
-        "Genesis Timestamp",
-    ]
-    places = [out.find(f"\n{heading}\n=") for heading in headings]
-    assert -1 not in places, out
-    assert places == sorted(places)
     assert "Never send real funds" in out or "never send real funds" in out.lower()
     assert re.search(r"^n0 +validator +http://127.0.0.1:\d+", out, re.M), out
     assert re.search(r"^Listening on 127.0.0.1:\d+$", out, re.M), out
@@ -143,7 +128,7 @@ def a_kill_a_lie_and_a_bug(cluster):
     height = cluster.clients[0].block_number()
     for client in (cluster.clients[0], cluster.clients[1], cluster.clients[3]):
         wait_height(client, height, 90, "finalized")
-    FINAL["height"] = height
+    return height
 
 
 def parted_over(cluster, transaction):
