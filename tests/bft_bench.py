@@ -194,7 +194,6 @@ class Bench:
             blob_gas_used=0,
             excess_blob_gas=0,
             parent_beacon_block_root=beacon_root,
-            _hash=[],
         )
         return Block(header, (), (), ())
 

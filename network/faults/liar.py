@@ -217,7 +217,7 @@ class Liar:
 
 def _with_header(block: Block, **fields: object) -> Block:
     """The block with other header fields; the copy must not keep the hash that the header remembers."""
-    return replace(block, header=replace(block.header, _hash=[], **fields))  # type: ignore[arg-type]
+    return replace(block, header=replace(block.header, **fields))  # type: ignore[arg-type]
 
 
 LIES: Final[Mapping[str, Callable[[Liar, SignAndPublish], list[Effect]]]] = {

@@ -149,7 +149,7 @@ def run_case(case: BlockCase, vm: VirtualMachine, dump: bool = False, tracer: Tr
 
 
 def _encoded_anew(block: Block) -> bytes:
-    return replace(block, transactions=tuple(replace(tx, _raw=[]) for tx in block.transactions)).encode()
+    return replace(block, transactions=tuple(replace(tx) for tx in block.transactions)).encode()
 
 
 def header_difference(header: Header, told: Mapping[str, Any]) -> str:

@@ -172,4 +172,4 @@ def state_test_transaction(fields: Mapping[str, Any], indexes: Mapping[str, Any]
 
 def as_sent_by(tx: Transaction, sender: Address) -> Transaction:
     """A transaction that nobody signed, with its sender known (its signature is a placeholder in form)."""
-    return replace(tx, y_parity=0, r=1, s=1, _sender=[sender])
+    return replace(tx, y_parity=0, r=1, s=1).sent_by(sender)

@@ -108,7 +108,6 @@ def build_block(
         withdrawals_root=root_of_withdrawals(body),
         blob_gas_used=None if draft.blob_gas_used is None else executed.blob_gas_used,
         requests_hash=executed.requests_hash,
-        _hash=[],
     )
     block = replace(body, header=header)
     return BuiltBlock(

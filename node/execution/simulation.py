@@ -316,12 +316,12 @@ class _Calls:
             kind = SET_CODE
         elif request.blob_versioned_hashes:
             kind = BLOB
-        raw: list[bytes] = []
+        raw = None
         if legacy:
             to = b"" if request.to is None else request.to
             numbers = [rlp.encode_int(value) for value in (nonce, request.gas_price or 0, gas)]
             numbers += [rlp.encode_bytes(to), rlp.encode_int(request.value), rlp.encode_bytes(request.data)]
-            raw.append(rlp.encode_list([*numbers, *[rlp.encode_int(0)] * 3]))
+            raw = rlp.encode_list([*numbers, *[rlp.encode_int(0)] * 3])
         return Transaction(
             type=kind,
             chain_id=None if legacy else self._environment.chain_id,
@@ -336,9 +336,7 @@ class _Calls:
             max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
             blob_versioned_hashes=request.blob_versioned_hashes,
             authorization_list=request.authorization_list,
-            _raw=raw,
-            _sender=[request.sender],
-        )
+        ).sent_by(request.sender, raw)
 
 
 def _check_nonce(tx: Transaction, sender: Address, state_nonce: int) -> None:

@@ -94,5 +94,4 @@ def _transaction(request: CallRequest, chain_id: int) -> Transaction:
         max_fee_per_blob_gas=request.max_fee_per_blob_gas or 0,
         blob_versioned_hashes=request.blob_versioned_hashes,
         authorization_list=request.authorization_list,
-        _sender=[request.sender],
-    )
+    ).sent_by(request.sender)

@@ -52,7 +52,7 @@ class Header:
     """Cancun (EIP-4788)."""
     requests_hash: Hash32 | None = None
     """Prague (EIP-7685)."""
-    _hash: list[Hash32] = field(default_factory=list, repr=False, compare=False)
+    _hash: Hash32 | None = field(default=None, init=False, repr=False, compare=False)
 
     def encode(self) -> bytes:
         """RLP of the fields that are there."""
@@ -90,9 +90,11 @@ class Header:
     @property
     def hash(self) -> Hash32:
         """keccak256 of the encoding."""
-        if not self._hash:
-            self._hash.append(keccak256(self.encode()))
-        return self._hash[0]
+        found = self._hash
+        if found is None:
+            found = keccak256(self.encode())
+            object.__setattr__(self, "_hash", found)
+        return found
 
 
 HEADER_ITEM_COUNTS: Final = (15, 16, 17, 20, 21)

@@ -38,6 +38,9 @@ SET_CODE_MAGIC: Final = b"\x05"
 AccessListEntry = tuple[Address, tuple[int, ...]]
 """An address and the storage slots of it that the transaction names."""
 
+_keep = object.__setattr__
+"""Puts what was derived into a frozen object: a list to hold it would be 90 bytes a piece."""
+
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
@@ -101,9 +104,10 @@ class Transaction:
     y_parity: int = 0
     r: int = 0
     s: int = 0
-    _raw: list[bytes] = field(default_factory=list, repr=False, compare=False)
-    _hash: list[Hash32] = field(default_factory=list, repr=False, compare=False)
-    _sender: list[Address] = field(default_factory=list, repr=False, compare=False)
+    # What follows from the fields, kept once it is known. Not in __init__, so that ``replace`` does not carry it over.
+    _raw: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    _hash: Hash32 | None = field(default=None, init=False, repr=False, compare=False)
+    _sender: Address | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def gas_price(self) -> int:
@@ -123,19 +127,24 @@ class Transaction:
 
     def encode(self) -> bytes:
         """The canonical form: what is hashed, gossiped, and (for type 0) stands in a block's list as such."""
-        if not self._raw and self.type == UNSIGNED:
-            self._raw.append(_encode_unsigned(self))
-        elif not self._raw:
-            tail = [rlp.encode_int(value) for value in (self.v, self.r, self.s)]
-            self._raw.append(_with_type(self.type, rlp.encode_list(_unsigned_fields(self) + tail)))
-        return self._raw[0]
+        raw = self._raw
+        if raw is None:
+            if self.type == UNSIGNED:
+                raw = _encode_unsigned(self)
+            else:
+                tail = [rlp.encode_int(value) for value in (self.v, self.r, self.s)]
+                raw = _with_type(self.type, rlp.encode_list(_unsigned_fields(self) + tail))
+            _keep(self, "_raw", raw)
+        return raw
 
     @property
     def hash(self) -> Hash32:
         """keccak256 of the canonical form."""
-        if not self._hash:
-            self._hash.append(keccak256(self.encode()))
-        return self._hash[0]
+        found = self._hash
+        if found is None:
+            found = keccak256(self.encode())
+            _keep(self, "_hash", found)
+        return found
 
     def signing_hash(self) -> Hash32:
         """What the sender signs."""
@@ -147,27 +156,37 @@ class Transaction:
     @property
     def sender(self) -> Address:
         """Who signed it. Recovered once. Raises InvalidTransaction. A high s is the fork's affair (EIP-2)."""
-        if not self._sender and self.origin is not None:
-            self._sender.append(self.origin)
-        elif not self._sender:
-            if not (0 < self.r < secp256k1.ORDER and 0 < self.s < secp256k1.ORDER):
-                raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s)
-            try:
-                self._sender.append(secp256k1.recover_address(self.signing_hash(), self.y_parity, self.r, self.s))
-            except secp256k1.SignatureError as error:
-                raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s) from error
-        return self._sender[0]
+        found = self._sender
+        if found is None:
+            found = self.origin if self.origin is not None else self._recovered()
+            _keep(self, "_sender", found)
+        return found
+
+    def _recovered(self) -> Address:
+        if not (0 < self.r < secp256k1.ORDER and 0 < self.s < secp256k1.ORDER):
+            raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s)
+        try:
+            return secp256k1.recover_address(self.signing_hash(), self.y_parity, self.r, self.s)
+        except secp256k1.SignatureError as error:
+            raise InvalidTransaction(TransactionReason.INVALID_SIGNATURE_VRS, r=self.r, s=self.s) from error
 
     def adopt_sender(self, twin: Transaction) -> None:
         """Take over the sender that ``twin`` has recovered; it must be the same transaction (equal hashes)."""
-        if twin._sender and not self._sender:
+        if twin._sender is not None and self._sender is None:
             assert twin.hash == self.hash, "the sender of another transaction"
-            self._sender.append(twin._sender[0])
+            _keep(self, "_sender", twin._sender)
+
+    def sent_by(self, sender: Address, raw: bytes | None = None) -> Transaction:
+        """This transaction as one whose sender, and encoding, the caller answers for: for calls that nobody signed."""
+        made = replace(self)
+        _keep(made, "_sender", sender)
+        _keep(made, "_raw", raw)
+        return made
 
     def signed_by(self, private_key: bytes) -> Transaction:
         """This transaction with the signature of ``private_key``."""
         y_parity, r, s = secp256k1.sign(self.signing_hash(), private_key)
-        return replace(self, y_parity=y_parity, r=r, s=s, _raw=[], _hash=[], _sender=[])
+        return replace(self, y_parity=y_parity, r=r, s=s)
 
     def block_item(self) -> bytes:
         """How it stands, encoded, in the transaction list of a block body (EIP-2718: typed ones as a string)."""
@@ -247,7 +266,7 @@ def decode(raw: bytes) -> Transaction:
             raise InvalidTransaction(TransactionReason.TYPE_NOT_SUPPORTED, type=first)
     except rlp.RLPError as error:
         raise InvalidTransaction(_rlp_reason(str(error)), problem=str(error)) from error
-    tx._raw.append(bytes(raw))
+    _keep(tx, "_raw", bytes(raw))
     return tx
 
 

@@ -309,7 +309,7 @@ def _made_block(chain: ImportedChain, fork: str, told: dict[str, Any]) -> Block:
         built = _built(chain, fork, parent, _attributes(told, parent), txs)
     except InvalidBlock:  # a deposit of another layout: whoever names these transactions is refused
         block = replace(_built(chain, fork, parent, _attributes(told, parent), []).block, transactions=tuple(txs))
-        return replace(block, header=replace(block.header, transactions_root=transactions_root(block), _hash=[]))
+        return replace(block, header=replace(block.header, transactions_root=transactions_root(block)))
     block = built.block
     if told["ommers"]:
         block = _with_ommers(chain, fork, built, told["ommers"])
@@ -339,7 +339,7 @@ def _with_ommers(chain: ImportedChain, fork: str, built: BuiltBlock, told: list[
         journal.add_balance(header.coinbase, reward // NEPHEW_SHARE)
     root = commit(header.state_root, journal.diff(), reader(nodes)).root
     block = replace(built.block, ommers=tuple(ommers))
-    return replace(block, header=replace(header, ommers_hash=ommers_hash(block), state_root=root, _hash=[]))
+    return replace(block, header=replace(header, ommers_hash=ommers_hash(block), state_root=root))
 
 
 def _tampered(block: Block, tamper: dict[str, Any], skipped: list[Transaction]) -> Block:
@@ -354,5 +354,5 @@ def _tampered(block: Block, tamper: dict[str, Any], skipped: list[Transaction]) 
             changes = {name: max(0, (getattr(block.header, name) or 0) + value)}
         else:
             changes = {name: from_hex(value)}
-        block = replace(block, header=replace(block.header, **changes, _hash=[]))
+        block = replace(block, header=replace(block.header, **changes))
     return block

@@ -32,7 +32,7 @@ def signed(told: dict[str, Any], place: str = "tx") -> Transaction:
     tx = read_transaction(told, place, CHAIN_ID)
     if not told.get("highS"):
         return tx
-    return replace(tx, s=secp256k1.ORDER - tx.s, y_parity=1 - tx.y_parity, _raw=[], _hash=[], _sender=[])
+    return replace(tx, s=secp256k1.ORDER - tx.s, y_parity=1 - tx.y_parity)
 
 
 def spec_of(fork: str) -> Spec:

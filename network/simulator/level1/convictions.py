@@ -129,7 +129,7 @@ class ConvictingWorld(World):
         def make() -> Input:
             raw = make_block(parent, effect, payload, node.key.address)
             header = with_consensus_body(raw.header, effect.parent_beacon_block_root)
-            block = Block(replace(header, state_root=root_after(parent, raw, effect.operations), _hash=[]), (), (), ())
+            block = Block(replace(header, state_root=root_after(parent, raw, effect.operations)), (), (), ())
             self._liar.saw(block)
             after = set_after(validators, effect.operations, payload)
             return PayloadBuilt(node.moment(), effect.request, block, validators=after)

@@ -69,7 +69,6 @@ def with_consensus_body(header: Header, body_root: Hash32) -> Header:
         blob_gas_used=0,
         excess_blob_gas=0,
         parent_beacon_block_root=body_root,
-        _hash=[],
     )
 
 
@@ -78,7 +77,7 @@ def make_pos_block(
 ) -> Block:
     """A block of nobody's with a consensus body committed to; None gives the right root."""
     header = _header(parent, timestamp, prev_randao, payload, ZERO_ADDRESS, root)
-    return Block(replace(with_consensus_body(header, body_root), requests_hash=ZERO_HASH, _hash=[]), (), ())
+    return Block(replace(with_consensus_body(header, body_root), requests_hash=ZERO_HASH), (), ())
 
 
 def genesis_block() -> Block:

@@ -67,7 +67,7 @@ async def test_nothing_is_head_before_forkchoice() -> None:
 async def test_a_false_header_field_is_refused_with_both_values(change: dict[str, object], reason: str) -> None:
     chain = make_chain()
     block = await build(chain, chain.head, transfer(0, 0))
-    lie = replace(block, header=replace(block.header, _hash=[], **change))
+    lie = replace(block, header=replace(block.header, **change))
     status = await make_chain().new_payload(lie)
     assert not status.valid
     assert status.reason == reason
@@ -81,7 +81,7 @@ async def test_an_invalid_transaction_names_its_place() -> None:
     chain = make_chain()
     block = await build(chain, chain.head, transfer(0, 0))
     twice = replace(block, transactions=(block.transactions[0], block.transactions[0]))
-    header = replace(block.header, transactions_root=transactions_root(twice), _hash=[])
+    header = replace(block.header, transactions_root=transactions_root(twice))
     status = await make_chain().new_payload(replace(twice, header=header))
     assert status.reason == "INVALID_TRANSACTION"
     assert status.facts["index"] == 1

@@ -158,7 +158,7 @@ class _LyingChain(Chain):
 
     async def build_payload(self, parent_hash, attributes, candidates, deadline_ms):
         built = await super().build_payload(parent_hash, attributes, candidates, deadline_ms)
-        header = replace(built.block.header, state_root=keccak256(b"lie"), _hash=[])
+        header = replace(built.block.header, state_root=keccak256(b"lie"))
         return replace(built, block=replace(built.block, header=header))
 
 
@@ -187,7 +187,7 @@ class _ForgingChain(Chain):
     async def build_payload(self, parent_hash, attributes, candidates, deadline_ms):
         built = await super().build_payload(parent_hash, attributes, (), deadline_ms)
         forged = replace(built.block, transactions=(transfer(0, 99),))
-        header = replace(forged.header, transactions_root=transactions_root(forged), _hash=[])
+        header = replace(forged.header, transactions_root=transactions_root(forged))
         return replace(built, block=replace(forged, header=header))
 
 

@@ -133,9 +133,7 @@ def test_foreign_bytes_behind_a_true_signature_are_not_parsed(work):
         turn = node.driver.engine.validators.proposer(height, 1)
         key = next(key for key in KEYS if Secp256k1Key(key).address == turn)
         block = node.chain.block_by_number(height - 1)
-        header = replace(
-            block.header, number=height, parent_hash=block.hash, parent_beacon_block_root=block.hash, _hash=[]
-        )
+        header = replace(block.header, number=height, parent_hash=block.hash, parent_beacon_block_root=block.hash)
         other = replace(block, header=header)
         draft = Statement(Kind.PROPOSAL, height, 1, other.hash, NONE, turn)
         domain = ChainDomain(node.chain.chain_id, node.chain.genesis_hash)

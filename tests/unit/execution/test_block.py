@@ -33,7 +33,7 @@ BLOCK = BUILT.block
 
 
 def with_header(block: Block = BLOCK, **fields: Any) -> Block:
-    return replace(block, header=replace(block.header, _hash=[], **fields))
+    return replace(block, header=replace(block.header, **fields))
 
 
 def refusal(block: Block) -> InvalidBlock:

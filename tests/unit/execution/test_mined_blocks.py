@@ -69,7 +69,7 @@ def test_rewards_of_the_forks(spec: Spec, ether: int) -> None:
 # --- difficulty: worked by hand from the Yellow Paper and the EIPs ---
 
 PARENT = replace(mined().head, difficulty=2_048_000, timestamp=1_000)
-WITH_OMMERS = replace(PARENT, ommers_hash=Hash32(bytes(32)), _hash=[])
+WITH_OMMERS = replace(PARENT, ommers_hash=Hash32(bytes(32)))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def refused(world: World, block: Block) -> InvalidBlock:
 def test_another_difficulty_is_refused() -> None:
     world = mined()
     block = world.build().block
-    lying = replace(block, header=replace(block.header, difficulty=block.header.difficulty + 1, _hash=[]))
+    lying = replace(block, header=replace(block.header, difficulty=block.header.difficulty + 1))
     refusal = refused(world, lying)
     assert refusal.reason is BlockReason.INVALID_DIFFICULTY
     assert refusal.facts["ours"] == block.header.difficulty
@@ -117,7 +117,7 @@ def test_another_difficulty_is_refused() -> None:
 def test_the_seal_is_not_looked_at() -> None:
     world = mined()
     block = world.build().block
-    world.apply(replace(block, header=replace(block.header, nonce=b"\x07" * 8, _hash=[])))
+    world.apply(replace(block, header=replace(block.header, nonce=b"\x07" * 8)))
 
 
 # --- London ---
@@ -138,7 +138,7 @@ def test_the_gas_limit_doubles_where_the_base_fee_begins() -> None:
 def test_the_first_gas_limit_is_judged_by_the_doubled_one(gas_limit: int, stands: bool) -> None:
     world = mined(berlin.SPEC)
     world.spec = london.SPEC
-    header = replace(world.build(gas_limit_target=60_000_000).block.header, gas_limit=gas_limit, _hash=[])
+    header = replace(world.build(gas_limit_target=60_000_000).block.header, gas_limit=gas_limit)
     if stands:
         check_header(header, world.head, london.SPEC)
     else:
@@ -167,7 +167,7 @@ def test_receipts_hold_the_root_behind_their_transaction_until_a_status_comes() 
 
 
 def high(tx: Transaction) -> Transaction:
-    return replace(tx, s=ORDER - tx.s, y_parity=1 - tx.y_parity, _raw=[], _hash=[], _sender=[])
+    return replace(tx, s=ORDER - tx.s, y_parity=1 - tx.y_parity)
 
 
 def test_a_high_s_stands_in_the_first_fork_only() -> None:
@@ -193,20 +193,20 @@ def test_a_signature_binds_no_chain_before_its_fork() -> None:
 def naming(world: World, *ommers: Header) -> Block:
     """The next block of ``world`` with these ommers, its state root not adapted."""
     block = replace(world.build().block, ommers=ommers)
-    return replace(block, header=replace(block.header, ommers_hash=ommers_hash(block), _hash=[]))
+    return replace(block, header=replace(block.header, ommers_hash=ommers_hash(block)))
 
 
 def side_block(world: World, **fields: Any) -> Header:
     """A brother of the next block of ``world``."""
     header = world.build().block.header
-    return replace(header, coinbase=OMMER_COINBASE, **fields, _hash=[])
+    return replace(header, coinbase=OMMER_COINBASE, **fields)
 
 
 def with_root(world: World, block: Block) -> Block:
     """The block with the state root that executing it gives."""
     root = refused(world, block).facts["ours"]
     assert isinstance(root, bytes)
-    return replace(block, header=replace(block.header, state_root=Hash32(root), _hash=[]))
+    return replace(block, header=replace(block.header, state_root=Hash32(root)))
 
 
 @pytest.mark.parametrize(("generations", "eighths"), [(1, 7), (2, 6), (6, 2)])
@@ -243,10 +243,10 @@ def test_ommers_that_may_not_stand() -> None:
     assert reason(ommer, ommer) is BlockReason.UNCLE_IN_CHAIN
     assert reason(parent) is BlockReason.UNCLE_IS_ANCESTOR
     assert reason(side_block(world)) is BlockReason.UNCLE_IS_BROTHER
-    assert reason(replace(ommer, parent_hash=Hash32(b"\x01" * 32), _hash=[])) is BlockReason.UNCLE_UNKNOWN_PARENT
+    assert reason(replace(ommer, parent_hash=Hash32(b"\x01" * 32))) is BlockReason.UNCLE_UNKNOWN_PARENT
     for field, value in (("difficulty", 5), ("number", 7), ("timestamp", root.timestamp), ("gas_limit", 5)):
         broken: Any = {field: value}
-        assert reason(replace(ommer, **broken, _hash=[])) is BlockReason.UNCLE_INVALID
+        assert reason(replace(ommer, **broken)) is BlockReason.UNCLE_INVALID
     for _ in range(5):
         world.extend()
     assert reason(ommer) is BlockReason.INVALID_STATE_ROOT, "six generations"

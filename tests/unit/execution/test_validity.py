@@ -99,7 +99,7 @@ CASES: list[tuple[str, Callable[[], Transaction], dict[str, Any], TransactionRea
      "EIP-7702 transaction with empty auth list (sender 0x"),
     ("set code without target", lambda: set_code(0, authorization(1, NOBODY), to=None), {},
      R.TYPE_4_TX_CONTRACT_CREATION, "EIP-7702 transaction cannot be used to create contract (sender 0x"),
-    ("high s", lambda: replace(transaction(), s=ORDER - transaction().s, _raw=[], _hash=[], _sender=[]), {},
+    ("high s", lambda: replace(transaction(), s=ORDER - transaction().s), {},
      R.INVALID_SIGNATURE_VRS, "invalid sender: invalid transaction v, r, s values"),
     ("sender is a contract", lambda: transaction(), {"code": b"\x00"}, R.SENDER_NOT_EOA,
      f"sender not an eoa: address 0x{SENDERS[0].hex()}, len(code): 1"),

@@ -183,10 +183,10 @@ def test_a_file_may_go_on_where_another_ended(made, tmp_path, capsys) -> None:
 def damaged(blocks: list[Block]) -> dict[str, tuple[bytes, str]]:
     """name -> (content, what must be said)."""
     whole = b"".join(block.encode() for block in blocks)
-    header = replace(blocks[3].header, state_root=ZERO_HASH, _hash=[])
+    header = replace(blocks[3].header, state_root=ZERO_HASH)
     lying = replace(blocks[3], header=header)
-    heavy = replace(blocks[2], header=replace(blocks[2].header, difficulty=131_073, _hash=[]))
-    late = replace(blocks[5], header=replace(blocks[5].header, difficulty=131_072, nonce=b"\x01" * 8, _hash=[]))
+    heavy = replace(blocks[2], header=replace(blocks[2].header, difficulty=131_073))
+    late = replace(blocks[5], header=replace(blocks[5].header, difficulty=131_072, nonce=b"\x01" * 8))
     before = b"".join(block.encode() for block in blocks[:3])
     return {
         "truncated": (whole[:-1], "truncated: the item at byte"),
@@ -252,7 +252,7 @@ def test_in_a_directory_that_is_there_the_blocks_before_a_bad_one_are_kept(made,
 
 
 def replace_root(block: Block) -> Block:
-    return replace(block, header=replace(block.header, state_root=ZERO_HASH, _hash=[]))
+    return replace(block, header=replace(block.header, state_root=ZERO_HASH))
 
 
 def test_what_does_not_fit_together_is_said(made, tmp_path, capsys) -> None:

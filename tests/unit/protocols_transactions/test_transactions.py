@@ -188,7 +188,7 @@ def test_what_its_announcer_does_not_deliver_is_fetched_from_the_next(pools: Poo
 
 
 def altered(tx: Transaction, **fields: Any) -> Transaction:
-    return replace(tx, **fields, _raw=[], _hash=[], _sender=[])
+    return replace(tx, **fields)
 
 
 def test_each_transaction_of_a_batch_is_judged_by_itself(pools: Pools) -> None:

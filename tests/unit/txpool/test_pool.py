@@ -50,7 +50,7 @@ def test_takes_answers_and_tells() -> None:
     [
         (transaction(chain_id=1), TransactionReason.INVALID_CHAINID,
          "invalid sender: invalid chain id for signer: have 1 want 1337", True),
-        (replace(transaction(), r=0, _raw=[], _hash=[], _sender=[]), TransactionReason.INVALID_SIGNATURE_VRS,
+        (replace(transaction(), r=0), TransactionReason.INVALID_SIGNATURE_VRS,
          "invalid sender: invalid transaction v, r, s values", True),
         (transaction(gas_limit=20_000), TransactionReason.INTRINSIC_GAS_TOO_LOW,
          "intrinsic gas too low: gas 20000, minimum needed 21000", True),

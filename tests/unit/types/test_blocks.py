@@ -96,7 +96,6 @@ GOOD = replace(
     excess_blob_gas=0,
     parent_beacon_block_root=ZERO_HASH,
     requests_hash=ZERO_HASH,
-    _hash=[],
 )
 
 

@@ -117,7 +117,7 @@ def contradict(net: FaultyNet, node: Node) -> None:
             return
         twin: SignedBlock | Attestation
         if isinstance(draft, SignedBlock):
-            header = replace(draft.block.header, extra_data=b"twin%d" % net.draw.randrange(99), _hash=[])
+            header = replace(draft.block.header, extra_data=b"twin%d" % net.draw.randrange(99))
             twin = replace(draft, block=replace(draft.block, header=header))
         else:
             twin = replace(draft, head=net.draw.choice(list(node.engine.tree.blocks)))

@@ -176,7 +176,7 @@ def test_prescribed_header_fields() -> None:
     good = chain.draft(3, [])
     TRANSITION.apply(chain.state, chain.header, good)
     for field, value in (("timestamp", 5), ("prev_randao", OTHER), ("number", 9), ("parent_beacon_block_root", OTHER)):
-        header = replace(good.block.header, _hash=[], **{field: value})  # type: ignore[arg-type]
+        header = replace(good.block.header, **{field: value})  # type: ignore[arg-type]
         bad = replace(good, block=replace(good.block, header=header))
         with pytest.raises(InvalidTransition, match="must be"):
             TRANSITION.apply(chain.state, chain.header, bad)

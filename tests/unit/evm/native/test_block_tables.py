@@ -172,7 +172,7 @@ def test_a_block_that_is_refused_gives_its_tables_back(native_machine: NativeMac
     twice = good.block.transactions * 2
     root = dataclasses.replace(good.block, transactions=twice)
     idle = len(native_machine._idle)
-    header = dataclasses.replace(good.block.header, transactions_root=transactions_root(root), _hash=[])
+    header = dataclasses.replace(good.block.header, transactions_root=transactions_root(root))
     with pytest.raises(InvalidBlock, match="INVALID_TRANSACTION"):
         world.apply(dataclasses.replace(root, header=header), native_machine)
     assert len(native_machine._idle) >= idle
