@@ -1,7 +1,9 @@
 """Filters that clients poll. All of them read one bounded record of news; a filter is only a place in it.
 
 So a thousand idle filters cost a thousand small records, and a client that never polls costs nothing: when its place
-has left the record, or it has not asked for five minutes, its filter is gone.
+has left the record, or it has not asked for five minutes, its filter is gone. What every filter has read leaves the
+record, and a transaction is kept there as bytes, whole only while somebody asks for whole ones: objects would hold tens
+of megabytes that nothing else needs any more.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from node.chain.feed import NewHead, News
 from node.primitives.hexadecimal import to_data, to_quantity
+from node.primitives.scalars import Address, Hash32
 from node.rpc import encoding
 from node.rpc.backend import ChainReads, Pool, RpcLimits
 from node.rpc.errors import INVALID_PARAMS, LIMIT_EXCEEDED, RpcError, refused
@@ -21,12 +24,17 @@ from node.rpc.log_search import encoded_log
 from node.rpc.work_lane import WorkLane
 from node.runtime.runtime import Runtime
 from node.types.blocks import Header
-from node.types.transactions import Transaction
+from node.types.transactions import Transaction, decode
 
 BLOCKS_KEPT: Final = 4_096
 TRANSACTIONS_KEPT: Final = 16_384
 INLINE_BLOCKS_MAX: Final = 16
 """A log filter that missed more blocks is answered by a worker."""
+INLINE_TRANSACTIONS_MAX: Final = 128
+"""So is one for whole transactions that missed more of them."""
+TRIM_BLOCKS: Final = 16
+TRIM_TRANSACTIONS: Final = 1_024
+"""News between two looks at what all filters have read."""
 
 T = TypeVar("T")
 
@@ -48,6 +56,14 @@ class Record(Generic[T]):
         self._items.append(item)
         self._end += 1
 
+    def forget_before(self, place: int) -> None:
+        """Let go of the items before ``place``."""
+        while self._items and self._end - len(self._items) < place:
+            self._items.popleft()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
     def since(self, place: int) -> list[T] | None:
         """The items from ``place`` on, or None where the first of them has left."""
         missed = self._end - place
@@ -62,6 +78,19 @@ class BlockNews:
 
     header: Header
     removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PendingNews:
+    """A transaction that entered the pool; ``raw`` and ``sender`` where a filter asked for whole ones."""
+
+    hash: Hash32
+    raw: bytes | None
+    sender: Address | None
+
+    def transaction(self) -> Transaction | None:
+        """The transaction itself."""
+        return None if self.raw is None or self.sender is None else decode(self.raw).sent_by(self.sender, self.raw)
 
 
 @dataclass(slots=True)
@@ -86,9 +115,10 @@ class Filters:
         self._lane = lane
         self._limits = limits
         self._blocks: Record[BlockNews] = Record(BLOCKS_KEPT)
-        self._transactions: Record[Transaction] = Record(TRANSACTIONS_KEPT)
+        self._transactions: Record[PendingNews] = Record(TRANSACTIONS_KEPT)
         self._filters: dict[str, Filter] = {}
         self._pending_filters = 0
+        self._full_filters = 0
         self._unsubscribe: Callable[[], None] = chain.feed.subscribe(self._on_news)
         pool.on_added.append(self._on_added)
 
@@ -107,10 +137,28 @@ class Filters:
                 self._blocks.add(BlockNews(block.header, True))
             for block in news.added:
                 self._blocks.add(BlockNews(block.header, False))
+            if self._blocks.end % TRIM_BLOCKS == 0:
+                self._trim()
 
     def _on_added(self, tx: Transaction, local: bool) -> None:
-        if self._pending_filters:
-            self._transactions.add(tx)
+        if not self._pending_filters:
+            return
+        full = self._full_filters > 0
+        self._transactions.add(PendingNews(tx.hash, tx.encode() if full else None, tx.sender if full else None))
+        if self._transactions.end % TRIM_TRANSACTIONS == 0:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Forget filters that nobody asks, and what all others have read."""
+        self._forget_idle()
+        blocks, transactions = self._blocks.end, self._transactions.end
+        for each in self._filters.values():
+            if each.pending:
+                transactions = min(transactions, each.place)
+            else:
+                blocks = min(blocks, each.place)
+        self._blocks.forget_before(blocks)
+        self._transactions.forget_before(transactions)
 
     # --- making and forgetting ---
 
@@ -130,22 +178,27 @@ class Filters:
         return self._add(Filter(self._transactions.end, 0, pending=True, full=full))
 
     def _add(self, made: Filter) -> str:
+        self._forget_idle()
+        if len(self._filters) >= self._limits.filters_max:
+            raise RpcError(LIMIT_EXCEEDED, f"too many filters (at most {self._limits.filters_max}); uninstall some")
+        made.asked_ms = self._clock.monotonic_ms()
+        key = to_quantity(int.from_bytes(b"\x01" + self._entropy(15), "big"))
+        self._filters[key] = made
+        self._pending_filters += made.pending
+        self._full_filters += made.full
+        return key
+
+    def _forget_idle(self) -> None:
         now_ms = self._clock.monotonic_ms()
         for key, each in list(self._filters.items()):
             if now_ms - each.asked_ms > self._limits.filter_idle_ms:
                 self._forget(key)
-        if len(self._filters) >= self._limits.filters_max:
-            raise RpcError(LIMIT_EXCEEDED, f"too many filters (at most {self._limits.filters_max}); uninstall some")
-        made.asked_ms = now_ms
-        key = to_quantity(int.from_bytes(b"\x01" + self._entropy(15), "big"))
-        self._filters[key] = made
-        self._pending_filters += made.pending
-        return key
 
     def _forget(self, key: str) -> bool:
         gone = self._filters.pop(key, None)
         if gone is not None:
             self._pending_filters -= gone.pending
+            self._full_filters -= gone.full
         return gone is not None
 
     def remove(self, key: str) -> bool:
@@ -177,14 +230,16 @@ class Filters:
         """What came since the last poll. Raises RpcError "filter not found"."""
         found = self._find(key)
         if found.pending:
-            transactions = self._transactions.since(found.place)
+            entered = self._transactions.since(found.place)
             found.place = self._transactions.end
-            if transactions is None:
+            if entered is None:
                 self._forget(key)
                 raise refused("filter not found")
-            if found.full:
-                return [encoding.pending_transaction(tx) for tx in transactions]
-            return [to_data(tx.hash) for tx in transactions]
+            if not found.full:
+                return [to_data(item.hash) for item in entered]
+            if len(entered) <= INLINE_TRANSACTIONS_MAX:
+                return self._whole(entered)
+            return await self._lane.run(self._whole, entered)
         news = self._blocks.since(found.place)
         found.place = self._blocks.end
         if news is None:
@@ -195,6 +250,11 @@ class Filters:
         if len(news) <= INLINE_BLOCKS_MAX:
             return self._logs(news, found.criteria)
         return await self._lane.run(self._logs, news, found.criteria)
+
+    @staticmethod
+    def _whole(entered: list[PendingNews]) -> list[Any]:
+        found = (item.transaction() for item in entered)
+        return [encoding.pending_transaction(tx) for tx in found if tx is not None]
 
     def _logs(self, news: list[BlockNews], criteria: LogCriteria) -> list[Any]:
         """Matching logs of blocks that came, and once more, as removed, of those that went."""

@@ -182,6 +182,40 @@ async def test_a_filter_that_missed_too_much_is_gone(devnet: Any, monkeypatch: p
     small.close()
 
 
+async def test_what_every_filter_has_read_is_let_go(devnet: Any, rpc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from node.rpc import filters
+
+    monkeypatch.setattr(filters, "TRIM_BLOCKS", 1)
+    monkeypatch.setattr(filters, "TRIM_TRANSACTIONS", 1)
+    monkeypatch.setattr(filters, "INLINE_TRANSACTIONS_MAX", 1)
+    made = filters.Filters(devnet.chain, devnet.pool, devnet.backend.runtime, devnet.api.lane, RpcLimits())
+    await emit(devnet, rpc, 1)
+    assert (len(made._blocks), len(made._transactions)) == (0, 0)  # nobody asks
+    blocks, slow = made.new_block_filter(), made.new_block_filter()
+    names, whole = made.new_pending_filter(False), made.new_pending_filter(True)
+    await emit(devnet, rpc, 2, 3)
+    assert len(await made.changes(blocks)) == 1
+    sent = await made.changes(names)
+    assert len(sent) == 2
+    await emit(devnet, rpc, 4)
+    assert (len(made._blocks), len(made._transactions)) == (2, 3)  # two have not read any
+    told = await made.changes(whole)  # more than one: a worker makes these
+    assert [tx["hash"] for tx in told] == sent + await made.changes(names)
+    assert {tx["from"] for tx in told} == {(await devnet.ask("eth_getTransactionByHash", sent[0]))["from"]}
+    assert made.remove(whole)
+    await emit(devnet, rpc, 5)
+    assert len(made._transactions) == 1
+    assert made._transactions.since(3)[0].raw is None  # who wants names only has no bytes kept
+    devnet.clock.offset_ms += RpcLimits().filter_idle_ms // 2 + 1
+    await made.changes(blocks)
+    devnet.clock.offset_ms += RpcLimits().filter_idle_ms // 2
+    await emit(devnet, rpc, 6)
+    assert (len(made), len(made._blocks), len(made._transactions)) == (1, 1, 0)  # the rest was not asked for too long
+    with pytest.raises(Exception, match="filter not found"):
+        await made.changes(slow)
+    made.close()
+
+
 async def test_closing_stops_listening(devnet: Any) -> None:
     listeners = len(devnet.pool.on_added)
     devnet.api.close()
