@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from node.evm.spec import GAS_PER_BLOB
 from node.execution.fees import base_fee, blob_base_fee, block_blob_base_fee, excess_blob_gas
+from node.primitives.bounded_cache import BoundedCache
 from node.primitives.scalars import Hash32
 from node.rpc.backend import ChainReads
 from node.types.blocks import Block, Header
@@ -20,18 +20,20 @@ SUGGESTED_PERCENTILE: Final = 60
 DEFAULT_TIP: Final = 1_000_000_000
 """Wei a gas, where recent blocks hold no transaction to learn from."""
 TIP_MAX: Final = 500 * 10**9
-BLOCKS_KEPT: Final = 2_048
+TIPS_KEPT: Final = 16_384
+"""Different tips in memory, over all blocks (about 100 bytes each); a block counts for eight more."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockFees:
-    """What one block's transactions paid above the base fee: (tip in wei a gas, gas used), by rising tip."""
+    """What one block's transactions paid above the base fee, in wei a gas.
 
-    tips: tuple[tuple[int, int], ...]
+    ``tips``: each tip that was paid with the gas of all that paid it, rising. ``lowest``: the lowest tips, one a
+    transaction, at most SAMPLED_TIPS_PER_BLOCK.
+    """
 
-    def lowest(self, count: int) -> list[int]:
-        """The lowest tips."""
-        return [tip for tip, _ in self.tips[:count]]
+    tips: tuple[tuple[int, int], ...] = ()
+    lowest: tuple[int, ...] = ()
 
     def percentiles(self, percentiles: Sequence[float], gas_used: int) -> list[int]:
         """The tip at each percentile of the block's gas; zeros for an empty block."""
@@ -48,12 +50,21 @@ class BlockFees:
         return rewards
 
 
+def fees_paid(paid: list[tuple[int, int]]) -> BlockFees:
+    """What transactions paid, told as (tip, gas used) of each."""
+    paid = sorted(paid)
+    gas_by_tip: dict[int, int] = {}
+    for tip, gas in paid:
+        gas_by_tip[tip] = gas_by_tip.get(tip, 0) + gas
+    return BlockFees(tuple(gas_by_tip.items()), tuple(tip for tip, _ in paid[:SAMPLED_TIPS_PER_BLOCK]))
+
+
 class FeeOracle:
     """Reads blocks once each and remembers what they paid."""
 
     def __init__(self, chain: ChainReads) -> None:
         self._chain = chain
-        self._fees: OrderedDict[Hash32, BlockFees] = OrderedDict()
+        self._fees: BoundedCache[Hash32, BlockFees] = BoundedCache(TIPS_KEPT, lambda fees: len(fees.tips) + 8)
         self._suggested: tuple[Hash32, int] | None = None
 
     def tip(self) -> int:
@@ -70,7 +81,7 @@ class FeeOracle:
             header = self._chain.header_by_number(number)
             if header is None:
                 break
-            tips += self.paid_in(header).lowest(SAMPLED_TIPS_PER_BLOCK)
+            tips += self.paid_in(header).lowest
         if not tips:
             return DEFAULT_TIP
         tips.sort()
@@ -82,24 +93,22 @@ class FeeOracle:
         fees = self._fees.get(key)
         if fees is None:
             block = self._chain.block_by_hash(key) if header.gas_used else None
-            fees = BlockFees(()) if block is None else self._read(block)
-            self._fees[key] = fees
-            if len(self._fees) > BLOCKS_KEPT:
-                self._fees.popitem(last=False)
+            fees = BlockFees() if block is None else self._read(block)
+            self._fees.put(key, fees)
         return fees
 
     def _read(self, block: Block) -> BlockFees:
         receipts = self._chain.receipts_of(block.hash)
         if receipts is None:
-            return BlockFees(())
+            return BlockFees()
         fee = block.header.base_fee_per_gas or 0
-        tips: list[tuple[int, int]] = []
+        paid: list[tuple[int, int]] = []
         before = 0
         for tx, receipt in zip(block.transactions, receipts, strict=True):
             if tx.type != UNSIGNED:  # pays nothing, so its price says nothing
-                tips.append((tx.effective_gas_price(fee) - fee, receipt.cumulative_gas_used - before))
+                paid.append((tx.effective_gas_price(fee) - fee, receipt.cumulative_gas_used - before))
             before = receipt.cumulative_gas_used
-        return BlockFees(tuple(sorted(tips)))
+        return fees_paid(paid)
 
     # --- per block ---
 
