@@ -209,14 +209,8 @@ class ConsensusDriver:
 
     async def run(self) -> None:
         """Run until cancelled. An exception is a mistake of ours or a failing disk: the node must stop."""
-        journal, chain = self._journal, self._chain
-        known = ((), True, "") if journal is None else (journal.records, journal.is_new, journal.damage)
         self._follow_clock()
-        blocks = tuple(chain.above_finalized())
-        validators = self._set_after(chain.head)
-        evidence = self._evidence.encoded if self._evidence else ()
-        started = Started(self._now(), chain.head, *known, chain.finalized, blocks, validators, evidence)
-        self._urgent.appendleft(started)  # ahead of peers and work that came before: they would be lost on the engine
+        self._urgent.appendleft(self._started())  # ahead of what came before: it would be lost on the engine
         self._wake.set()
         try:
             async with TaskScope("consensus") as scope:
@@ -229,6 +223,14 @@ class ConsensusDriver:
             for handle in self._timers.values():
                 handle.cancel()
             self._timers.clear()
+
+    def _started(self) -> Started:
+        journal, chain = self._journal, self._chain
+        known = ((), True, "") if journal is None else (journal.take_records(), journal.is_new, journal.damage)
+        blocks = tuple(chain.above_finalized())
+        validators = self._set_after(chain.head)
+        evidence = self._evidence.encoded if self._evidence else ()
+        return Started(self._now(), chain.head, *known, chain.finalized, blocks, validators, evidence)
 
     async def _next(self) -> Input:
         while True:

@@ -84,8 +84,9 @@ def mark_new_keys(database: Database) -> None:
 class Journal:
     """The log of a node's validator keys on one chain. Opening it reads and checks every record.
 
-    ``records``: what was signed, oldest first. ``is_new``: nothing was ever recorded in it, so nothing is known of
-    what the keys signed before it; ``trust`` ends that. ``damage``: why the log cannot be trusted; empty when it can.
+    ``records``: what was signed, oldest first, as it was read; a proposal holds a whole block, so whoever needs them
+    last takes them away. ``is_new``: nothing was ever recorded in it, so nothing is known of what the keys signed
+    before it; ``trust`` ends that. ``damage``: why the log cannot be trusted; empty when it can.
     """
 
     def __init__(
@@ -125,6 +126,11 @@ class Journal:
             self.is_new = not (self.damage or was_trusted or self.records)
         if self.is_new and database.get(_NEW_KEYS) is not None:
             self.trust()
+
+    def take_records(self) -> tuple[LogRecord, ...]:
+        """``records``, which this object does not hold any longer. What is stored stays."""
+        records, self.records = self.records, ()
+        return records
 
     def trust(self) -> None:
         """It knows all that its keys may still contradict, even while it is empty. Raises OSError."""

@@ -165,6 +165,7 @@ class ProtectedSigner:
                 break
             protection.signed(message)
             self._signed.append((record, message))
+        self._forget_outdone()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -188,7 +189,12 @@ class ProtectedSigner:
         self._journal.append(record)
         self._protection.signed(message)
         self._signed.append((record, message))
+        self._forget_outdone()
         return message
+
+    def _forget_outdone(self) -> None:
+        """A block that was proposed stands in its message: what later signatures outdo must not stay in memory."""
+        self._signed = [entry for entry in self._signed if self._protection.must_keep(entry[1])]
 
     def sign_unrecorded(self, message: Unsigned) -> ConsensusMessage:
         """These engines vote for everything that they sign. Raises RefusedToSign."""
@@ -197,5 +203,4 @@ class ProtectedSigner:
     def decided(self, height: int) -> None:
         """A good moment to shorten the log. ``height`` does not matter: what protects depends on slots and epochs."""
         if len(self._journal) > LOG_RECORDS_MAX:
-            self._signed = [entry for entry in self._signed if self._protection.must_keep(entry[1])]
             self._journal.replace([record for record, _ in self._signed])

@@ -190,7 +190,7 @@ def propose_twice(net: Net, node: Node) -> Address:
         original(draft)
         if isinstance(draft, SignedBlock) and not culprits:
             twin = replace(draft, block=replace(draft.block, header=replace(draft.block.header, extra_data=b"twin")))
-            object.__setattr__(twin.block.header, "_hash", [])
+            object.__setattr__(twin.block.header, "_hash", None)
             culprits.append(draft.validator)
             net.send(node, None, signed(twin, net.rules))
 
