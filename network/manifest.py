@@ -23,6 +23,7 @@ genesis = "genesis.json"    # a geth genesis file to use instead of our own
 log_level = "info"          # debug, info, warning, error
 log_format = "text"         # or "json"
 evm = "auto"                # or "native", "plain": which of the two EVMs; auto: native where there can be one
+hot = false                 # whether the native EVM compiles code that runs hot, in a process of its own
 
 [node.n3]                   # what differs for one node
 validator = false           # it follows and executes, but has no vote
@@ -100,6 +101,7 @@ class Manifest:
     log_level: str = "info"
     log_format: str = "text"
     evm: str = "auto"
+    hot: bool = False
     node: Mapping[str, NodeManifest] = field(default_factory=dict)
     given: frozenset[str] = frozenset()
     """Keys that were set by hand: a port asked for by name is not shifted, a genesis file keeps its own values."""
@@ -312,6 +314,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "log_level": _choice(LOG_LEVELS),
     "log_format": _choice(LOG_FORMATS),
     "evm": _choice(EVMS),
+    "hot": _flag,
 }
 
 _NODE_READERS: Final[Mapping[str, Callable[[object], Any]]] = {

@@ -324,6 +324,7 @@ def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str]
         f"log_format = {_string(manifest.log_format)}",
         *([f"state_history = {manifest.state_history}"] if manifest.state_history else []),
         f"evm = {_string(manifest.evm)}",
+        *(["hot = true"] if manifest.hot else []),
         "",
         "[p2p]",
         f"listen = {_string(f'{listen_host}:{place.p2p_port}')}",

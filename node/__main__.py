@@ -93,6 +93,8 @@ def run(
         config = load_config(config_path)
         if not config.node.evm:
             config = replace(config, node=replace(config.node, evm=choice.from_environment()))
+        if choice.hot_from_environment() is choice.Hot.LOOPS:
+            config = replace(config, node=replace(config.node, hot=True))
         genesis = change_genesis(load_genesis(config))
         runtime = runtime or system_runtime()
         log = Log(runtime.clock, config.node.name, config.node.log_level, config.node.log_format)

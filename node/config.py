@@ -87,6 +87,8 @@ class NodeSettings:
     log_format: str = "text"
     evm: str = ""
     """plain, native or auto; empty: EVMESH_EVM, else auto."""
+    hot: bool = False
+    """Whether the native EVM compiles code that runs hot; else EVMESH_HOT."""
     state_history: int = 0
     """How many final blocks keep their state; 0: all of them, from the first on."""
 

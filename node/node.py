@@ -303,9 +303,12 @@ class Node:
 def machine_of(config: NodeConfig, log: Log) -> VirtualMachine:
     """The EVM that the operator has chosen. Raises ConfigError."""
     try:
-        return choice.machine(choice.read_choice(config.node.evm, "node.evm"), lambda line: log.info(line))
+        vm = choice.machine(choice.read_choice(config.node.evm, "node.evm"), lambda line: log.info(line))
     except choice.NoSuchMachine as error:
         raise ConfigError(str(error)) from None
+    if config.node.hot and not choice.compile_hot_code(vm, choice.Hot.LOOPS):
+        log.info("hot code is not compiled here")
+    return vm
 
 
 def check_engine(config: NodeConfig, genesis: Genesis) -> None:

@@ -95,7 +95,9 @@ class Totals:
 
 def machine_of(options: Options) -> VirtualMachine:
     """The machine asked for. Raises ``choice.NoSuchMachine``."""
-    return choice.machine(options.evm, lambda line: print(line, file=sys.stderr))
+    vm = choice.machine(options.evm, lambda line: print(line, file=sys.stderr))
+    choice.compile_hot_code(vm, choice.hot_from_environment())
+    return vm
 
 
 def run_file(name: str, content: bytes, options: Options, trace_to: TextIO | None = None) -> FileResult:

@@ -57,7 +57,7 @@ class NativeTables(BlockTables):
         host: Host,
         block: BlockEnvironment,
         spec: Spec,
-        give_back: Callable[[Bridge], None],
+        give_back: Callable[[Bridge, Spec], None],
     ) -> None:
         """``entries``: ``run_transaction`` with and without Python's lock."""
         self._bridge = bridge
@@ -156,7 +156,7 @@ class NativeTables(BlockTables):
         """Give the tables back."""
         arena = self._bridge.arena
         arena.end(arena.counters())
-        self._give_back(self._bridge)
+        self._give_back(self._bridge, self._spec)
 
 
 def _as_words(access_list: tuple[AccessListEntry, ...]) -> bytes:

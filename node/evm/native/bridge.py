@@ -59,8 +59,10 @@ class Bridge:
     def __init__(self, codes: CodeCache, seed: int) -> None:
         self._callback = CALLBACK(self._answer)
         self.arena = Arena(ctypes.cast(self._callback, ctypes.c_void_p).value or 0, seed)
-        self._codes = codes
-        self._kept: list[object] = []
+        self.codes = codes
+        """Where codes come from: set before a message or a block begins."""
+        self.kept: list[object] = []
+        """What must live until the next message."""
         self.addresses: list[Address] = []
         """Of the accounts in the table, in its order."""
         self.numbers: dict[Address, int] = {}
@@ -78,7 +80,7 @@ class Bridge:
         hashes = b"".join(tx.blob_versioned_hashes)
         place = 0
         if hashes:
-            self._kept.append(hashes)
+            self.kept.append(hashes)
             place = address_of(hashes)
         self.arena.begin(target[::-1] + _TWELVE_ZEROS, place, len(tx.blob_versioned_hashes))
         self.surround(tx.origin, tx.gas_price)
@@ -91,7 +93,7 @@ class Bridge:
     def _ask_from_now_on(self, host: Host, block: BlockEnvironment, spec: Spec) -> None:
         self._host = host
         self._precompiles = spec.precompiles
-        self._kept.clear()
+        self.kept.clear()
         self.addresses.clear()
         self.numbers.clear()
         self._loaded.clear()
@@ -112,7 +114,7 @@ class Bridge:
 
     def keep(self, thing: object) -> None:
         """Let ``thing`` live until the next message."""
-        self._kept.append(thing)
+        self.kept.append(thing)
 
     # --- questions ---
 
@@ -152,7 +154,7 @@ class Bridge:
         code = jumps = 0
         if code_hash == EMPTY_HASH:
             flags |= records.CODE_LOADED
-            code, _, jumps = self._codes.empty
+            code, _, jumps = self.codes.empty
             if nonce == 0 and not self._host.can_create_at(address):
                 flags |= records.HAS_STORAGE
         word = balance.to_bytes(32, "little")
@@ -166,8 +168,8 @@ class Bridge:
         at = place - self.arena.accounts.address
         view = self.arena.accounts.view
         address = Address(view[at : at + 20].tobytes()[::-1])
-        ready = self._codes.get(self._host.code(address))
-        self._kept.append(ready)
+        ready = self.codes.get(self._host.code(address))
+        self.kept.append(ready)
         struct.pack_into("<QQQ", view, at + _CODE_AT, ready.address, ready.size, ready.jumps_address)
         return 0
 

@@ -6,12 +6,13 @@ import importlib
 import os
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from node.evm.interpreter import Interpreter
 from node.evm.machine import MessageMachine, VirtualMachine
 
 VARIABLE: Final = "EVMESH_EVM"
+HOT_VARIABLE: Final = "EVMESH_HOT"
 
 
 class Evm(StrEnum):
@@ -20,6 +21,16 @@ class Evm(StrEnum):
     PLAIN = "plain"
     NATIVE = "native"
     AUTO = "auto"
+
+
+class Hot(StrEnum):
+    """What is compiled while it runs."""
+
+    NOTHING = "0"
+    LOOPS = "1"
+    """What runs often, by a process of its own."""
+    EVERYTHING = "all"
+    """Every code before it runs, in this process: slow, for tests."""
 
 
 DEFAULT: Final = Evm.AUTO
@@ -42,6 +53,30 @@ def read_choice(text: str, where: str) -> Evm:
 def from_environment() -> Evm:
     """EVMESH_EVM, else the default. Raises ``NoSuchMachine``."""
     return read_choice(os.environ.get(VARIABLE, ""), VARIABLE)
+
+
+def hot_from_environment() -> Hot:
+    """EVMESH_HOT, else nothing. Raises ``NoSuchMachine``."""
+    text = os.environ.get(HOT_VARIABLE, "")
+    try:
+        return Hot(text) if text else Hot.NOTHING
+    except ValueError:
+        raise NoSuchMachine(f"{HOT_VARIABLE}: {text!r} is none of {', '.join(Hot)}") from None
+
+
+def compile_hot_code(vm: VirtualMachine, wanted: Hot) -> bool:
+    """Let a native machine compile hot code from now on; False where this one does not, or nothing is wanted."""
+    if wanted is Hot.NOTHING or kind_of(vm) is not Evm.NATIVE:
+        return False
+    workers = importlib.import_module("node.evm.native.hot.workers")
+    if wanted is Hot.EVERYTHING:
+        cast("Any", vm).compile_hot_code(workers.in_place(), everything=True)
+        return True
+    worker = workers.process()
+    if worker is None:
+        return False
+    cast("Any", vm).compile_hot_code(worker)
+    return True
 
 
 def kind_of(vm: VirtualMachine) -> Evm:

@@ -11,7 +11,7 @@ import ctypes
 import mmap
 import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from platform import machine
 from typing import Any, Final, NamedTuple
 
@@ -64,16 +64,21 @@ def fits() -> bool:
 class ElfImage:
     """An object file in memory, good as long as this object lives. Raises BadObject, OSError where it may not run."""
 
-    def __init__(self, content: bytes, names: Iterable[str]) -> None:
+    def __init__(self, content: bytes, names: Iterable[str], symbols: Mapping[str, int] | None = None) -> None:
+        """``symbols``: addresses of what the object calls and does not hold."""
         self._content = content
+        self._foreign = dict(symbols or {})
+        for name in _C_FUNCTIONS:
+            self._foreign[name] = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
+        self._stubs = {name: number for number, name in enumerate(self._foreign)}
         self._sections = self._read_sections()
         self._place_sections()
-        symbols = self._read_symbols()
+        known = self._read_symbols()
         for section in self._sections:
             if section.kind == _RELA and section.info in self._offsets:
-                self._relocate(section, symbols)
+                self._relocate(section, known)
         self._close()
-        found = {symbol.name: symbol.address for symbol in symbols}
+        found = {symbol.name: symbol.address for symbol in known}
         missing = [name for name in names if not found.get(name)]
         if missing:
             raise BadObject(f"the object file has no {', '.join(missing)}")
@@ -98,7 +103,7 @@ class ElfImage:
         self._offsets: dict[int, int] = {}
         end = self._lay_out(code, 0)
         self._stubs_at = _round_up(end, _STUB_BYTES)
-        self._code_size = _round_up(self._stubs_at + _STUB_BYTES * len(_C_FUNCTIONS), mmap.PAGESIZE)
+        self._code_size = _round_up(self._stubs_at + _STUB_BYTES * len(self._stubs), mmap.PAGESIZE)
         size = _round_up(self._lay_out(data, self._code_size), mmap.PAGESIZE)
         self._map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
@@ -109,10 +114,9 @@ class ElfImage:
                 if len(text) != section.size:
                     raise BadObject("the object file is cut off")
                 self._map[offset : offset + section.size] = text
-        for number, name in enumerate(_C_FUNCTIONS):
+        for number, address in enumerate(self._foreign.values()):
             at = self._stubs_at + _STUB_BYTES * number
-            function = ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
-            self._map[at : at + 14] = _STUB + function.to_bytes(8, "little")
+            self._map[at : at + 14] = _STUB + address.to_bytes(8, "little")
 
     def _lay_out(self, numbers: list[int], end: int) -> int:
         for number in numbers:
@@ -137,8 +141,8 @@ class ElfImage:
             address = 0
             if section in self._offsets:
                 address = self._base + self._offsets[section] + value
-            elif section == 0 and name in _C_FUNCTIONS:
-                address = self._base + self._stubs_at + _STUB_BYTES * _C_FUNCTIONS.index(name)
+            elif section == 0 and name in self._stubs:
+                address = self._base + self._stubs_at + _STUB_BYTES * self._stubs[name]
             found.append(Symbol(name, address))
         return found
 

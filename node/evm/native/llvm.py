@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,8 +85,11 @@ def compile_object(ir: str, level: int = OPTIMISATION_LEVEL) -> bytes:
 class LoadedObject:
     """An object file in executable memory; lives as long as its addresses are used."""
 
-    def __init__(self, content: bytes, names: Iterable[str]) -> None:
+    def __init__(self, content: bytes, names: Iterable[str], symbols: Mapping[str, int] | None = None) -> None:
+        """``symbols``: addresses of what the object calls and does not hold."""
         llvm = binding()
+        for name, address in (symbols or {}).items():
+            llvm.add_symbol(name, address)
         empty = llvm.parse_assembly(f'target triple = "{target_triple()}"')
         machine = llvm.Target.from_triple(target_triple()).create_target_machine(jit=True)
         self._engine = llvm.create_mcjit_compiler(empty, machine)

@@ -17,17 +17,22 @@ from node.evm.interpreter import Interpreter
 from node.evm.machine import BlockTables, FrameResult, MessageMachine, Tracer
 from node.evm.message import BlockEnvironment, Message, TransactionEnvironment
 from node.evm.native import object_file
+from node.evm.native.arena import get, put
 from node.evm.native.block_tables import MUCH_GAS, SHORT_GAS, NativeTables
 from node.evm.native.bridge import Bridge, address_of
 from node.evm.native.codes import CodeCache
 from node.evm.native.compiler.module import HANDLER_AT
 from node.evm.native.compiler.types import layout
 from node.evm.native.endings import outcome_of
+from node.evm.native.hot import library
+from node.evm.native.hot.emitter import NAME
+from node.evm.native.hot.foreman import Foreman, Worker
 from node.evm.native.interpreter.catalogue import UnknownInstruction
 from node.evm.native.object_file import LoadedObject, NativeUnavailable
 from node.evm.native.rules import GAS_MAX, lay_out
 from node.evm.native.runtime import records
 from node.evm.native.runtime.records import Frame as FrameRecord
+from node.evm.native.runtime.records import Run
 from node.evm.outcome import Outcome, Success
 from node.evm.spec import Spec
 
@@ -55,16 +60,30 @@ class NativeMachine(MessageMachine):
         at, other = (kind(None, place, place, place, ctypes.c_char_p) for kind in (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE))
         self._entries = at(addresses["run_transaction"]), other(addresses["run_transaction"])
         self._handler_at = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)(addresses[HANDLER_AT])
-        find_jumps = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)(addresses["find_jumps"])
-        self._codes = CodeCache(find_jumps)
+        of_code = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
+        self._find_jumps = of_code(addresses["find_jumps"])
+        self._codes = CodeCache(self._find_jumps)
         self._seed = seed or hash(b"evmesh") & (2**64 - 1)
         self._idle: list[Bridge] = [self._new_bridge()]
+        self._foreman: Foreman | None = None
         self.given_up = 0
         """Messages that began here and ran on the plain machine after all."""
 
     def _new_bridge(self) -> Bridge:
         """Raises OSError where there is no room for an arena."""
         return Bridge(self._codes, self._seed)
+
+    def compile_hot_code(self, worker: Worker, everything: bool = False) -> Foreman:
+        """From now on codes that run hot are compiled by ``worker``; ``everything``: all of them, when they are met.
+
+        Asked again, nothing changes.
+        """
+        if self._foreman is None:
+            symbols = library.symbols(self._loaded.addresses)
+            self._foreman = Foreman(
+                worker, lambda content: object_file.load_object(content, (NAME,), symbols), self._find_jumps, everything
+            )
+        return self._foreman
 
     def run_frame(self, frame: Frame, tracer: Tracer | None = None) -> FrameResult:
         """What the native part does not run, runs here: traced frames, and the messages it hands back."""
@@ -92,6 +111,15 @@ class NativeMachine(MessageMachine):
         finally:
             self._idle.append(bridge)
 
+    def _ready(self, bridge: Bridge, spec: Spec) -> None:
+        """The fork's tables, and its codes. Raises ``UnknownInstruction``."""
+        lay_out(bridge.arena, spec, self._handler_at)
+        foreman = self._foreman
+        if foreman is not None:
+            if foreman.is_busy:
+                foreman.go_on()
+            bridge.codes = foreman.codes_of(spec)
+
     def _run_on(
         self,
         bridge: Bridge,
@@ -102,10 +130,10 @@ class NativeMachine(MessageMachine):
         spec: Spec,
     ) -> Outcome | None:
         arena = bridge.arena
-        lay_out(arena, spec, self._handler_at)
+        self._ready(bridge, spec)
         bridge.begin(message.target, host, block, tx, spec)
         is_create = message.is_create
-        code = self._codes.once(message.code) if is_create else self._codes.get(message.code)
+        code = bridge.codes.once(message.code) if is_create else bridge.codes.get(message.code)
         bridge.keep(code)
         memory = arena.memory.address
         _FRAME.pack_into(
@@ -138,6 +166,9 @@ class NativeMachine(MessageMachine):
         run(arena.run.address, arena.frames.address, message.transfers_value)
         if bridge.interrupt is not None:
             raise bridge.interrupt
+        if self._foreman is not None and get(arena.run, Run, "hot"):
+            put(arena.run, Run, "hot", 0)
+            self._foreman.look(bridge.kept, spec)
         counters = arena.counters()
         frame = _FRAME.unpack_from(arena.frames.view)
         status = frame[_STATUS]
@@ -163,12 +194,19 @@ class NativeMachine(MessageMachine):
         except OSError:
             return None
         try:
-            lay_out(bridge.arena, spec, self._handler_at)
+            self._ready(bridge, spec)
             bridge.begin_block(host, block, spec)
         except (UnknownInstruction, OverflowError):
             self._idle.append(bridge)
             return None
-        return NativeTables(bridge, self._entries, host, block, spec, self._idle.append)
+        return NativeTables(bridge, self._entries, host, block, spec, self._give_back)
+
+    def _give_back(self, bridge: Bridge, spec: Spec) -> None:
+        """A block's tables are no longer needed."""
+        if self._foreman is not None and get(bridge.arena.run, Run, "hot"):
+            put(bridge.arena.run, Run, "hot", 0)
+            self._foreman.look(bridge.kept, spec)
+        self._idle.append(bridge)
 
 
 def load_machine(say: Callable[[str], None] = lambda line: None) -> NativeMachine:

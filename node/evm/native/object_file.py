@@ -14,12 +14,13 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from node.evm.native import elf, llvm
 from node.evm.native.compiler.module import HANDLER_AT, compile_module
+from node.evm.native.hot.services import SERVICES
 from node.evm.native.interpreter import calls, catalogue, transaction
 from node.evm.native.runtime import keccak, world
 
@@ -28,6 +29,7 @@ EXPORTS: Final[dict[str, Callable[..., Any]]] = {
     "run_transaction": transaction.run_transaction,
     "find_jumps": world.find_jumps,
     "keccak256": keccak.keccak256,
+    **SERVICES,
 }
 MAGIC: Final = b"evmesh native 1\n"
 DIGEST_BYTES: Final = 32
@@ -167,7 +169,13 @@ def load(say: Callable[[str], None] = lambda line: None, directory: Path | None 
         raise NativeUnavailable("llvmlite is not installed")
     names = (*EXPORTS, HANDLER_AT)
     try:
-        content = obtain(say, directory)
-        return elf.ElfImage(content, names) if elf.fits() else llvm.LoadedObject(content, names)
+        return load_object(obtain(say, directory), names)
     except (OSError, RuntimeError, ImportError, MemoryError) as error:
         raise NativeUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def load_object(content: bytes, names: Iterable[str], symbols: Mapping[str, int] | None = None) -> LoadedObject:
+    """An object file in memory; ``symbols``: what it calls and does not hold. Raises OSError, RuntimeError."""
+    if elf.fits():
+        return elf.ElfImage(content, names, symbols)
+    return llvm.LoadedObject(content, names, symbols)

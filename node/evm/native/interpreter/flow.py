@@ -17,15 +17,22 @@ from node.evm.native.compiler.intrinsics import (
     load8,
     load32,
     load_pointer,
+    store8,
+    store32,
     store256,
     unlikely,
 )
-from node.evm.native.compiler.types import i64, ptr, size_of, u64, u256
+from node.evm.native.compiler.types import i64, ptr, size_of, u32, u64, u256
 from node.evm.native.interpreter.ending import close_frame, resume_parent
 from node.evm.native.runtime.records import (
+    COUNTED,
+    ENTRY,
     GIVEN_UP,
+    HITS_MAX,
+    HOT_HITS,
     INVALID_JUMP,
     INVALID_OPCODE,
+    LANDING,
     OUT_OF_GAS,
     ROW_BYTES,
     STACK_BYTES,
@@ -33,6 +40,7 @@ from node.evm.native.runtime.records import (
     STACK_UNDERFLOW,
     STATIC_WRITE,
     Frame,
+    Heat,
     Run,
 )
 
@@ -97,6 +105,25 @@ def bad_jump(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     """Ends the frame: no JUMPDEST there."""
     frame.status = INVALID_JUMP
     return end(frame, pc, sp, gas, rows)
+
+
+@apart
+@handler
+def land(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
+    """At a landing place that is counted, or where a compiled unit goes on (``hot``)."""
+    heat = Heat(load_pointer(frame.jumps - 8))
+    at: u64 = pc - frame.code
+    mark: u64 = u64(load8(frame.jumps, at))
+    if mark == COUNTED:
+        hits: u32 = load32(heat.hits, at << 2) + 1
+        store32(heat.hits, at << 2, hits)
+        if unlikely(hits == HOT_HITS):
+            Run(frame.run).hot += 1
+            heat.hot += 1
+        elif unlikely(hits == HITS_MAX):
+            store8(frame.jumps, at, LANDING)
+        return go(frame, pc, sp, gas, rows)
+    return jump(load_pointer(heat.entries, (mark - ENTRY) << 3), frame, pc, sp, gas, rows)
 
 
 @apart

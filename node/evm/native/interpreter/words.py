@@ -14,8 +14,8 @@ from node.evm.native.compiler.intrinsics import (
     swap_bytes,
     unlikely,
 )
-from node.evm.native.compiler.types import i64, i256, ptr, u32, u64, u256
-from node.evm.native.interpreter.flow import Handler, bad_jump, go, out_of_gas
+from node.evm.native.compiler.types import i64, i256, ptr, u8, u32, u64, u256
+from node.evm.native.interpreter.flow import Handler, bad_jump, go, land, out_of_gas
 from node.evm.native.runtime.arithmetic import (
     byte_length,
     power,
@@ -26,7 +26,7 @@ from node.evm.native.runtime.arithmetic import (
     signed_remainder,
     sum_modulo,
 )
-from node.evm.native.runtime.records import Frame, Rules, Run
+from node.evm.native.runtime.records import LANDING, Frame, Rules, Run
 
 
 def _add(a: u256, b: u256) -> u256:
@@ -73,25 +73,35 @@ def _xor(a: u256, b: u256) -> u256:
     return a ^ b
 
 
-def _byte(position: u256, word: u256) -> u256:
+@inline
+def byte_of(position: u256, word: u256) -> u256:
+    """BYTE: the byte at a position, 0 for the most significant."""
     if position > 31:
         return u256(0)
     return (word >> ((31 - position) << 3)) & 0xFF
 
 
-def _shl(shift: u256, value: u256) -> u256:
+@inline
+def shifted_left(shift: u256, value: u256) -> u256:
+    """SHL."""
     return value << shift
 
 
-def _shr(shift: u256, value: u256) -> u256:
+@inline
+def shifted_right(shift: u256, value: u256) -> u256:
+    """SHR."""
     return value >> shift
 
 
-def _sar(shift: u256, value: u256) -> u256:
+@inline
+def shifted_signed(shift: u256, value: u256) -> u256:
+    """SAR."""
     return u256(i256(value) >> shift)
 
 
-def _signextend(size: u256, value: u256) -> u256:
+@inline
+def signextended(size: u256, value: u256) -> u256:
+    """SIGNEXTEND: ``size`` is the place of the byte that holds the sign, from the least significant."""
     if size > 30:
         return value
     unused: u256 = (31 - size) << 3
@@ -123,10 +133,10 @@ def _three(operation: object) -> Handler:
 add, mul, sub = _two(_add), _two(_mul), _two(_sub)
 div, sdiv, mod, smod = _two(quotient_of), _two(signed_quotient), _two(remainder_of), _two(signed_remainder)
 addmod, mulmod = _three(sum_modulo), _three(product_modulo)
-signextend = _two(_signextend)
+signextend = _two(signextended)
 lt, gt, slt, sgt, eq = _two(_lt), _two(_gt), _two(_slt), _two(_sgt), _two(_eq)
 and_, or_, xor = _two(_and), _two(_or), _two(_xor)
-byte, shl, shr, sar = _two(_byte), _two(_shl), _two(_shr), _two(_sar)
+byte, shl, shr, sar = _two(byte_of), _two(shifted_left), _two(shifted_right), _two(shifted_signed)
 
 
 @inline
@@ -241,8 +251,11 @@ def jump(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     target: u256 = load256(sp - 32)
     if unlikely(target >= u256(frame.code_size)):
         return bad_jump(frame, pc, sp, gas, rows)
-    if unlikely(load8(frame.jumps, u64(target)) == 0):
-        return bad_jump(frame, pc, sp, gas, rows)
+    mark: u8 = load8(frame.jumps, u64(target))
+    if unlikely(mark != LANDING):
+        if mark == 0:
+            return bad_jump(frame, pc, sp, gas, rows)
+        return land(frame, frame.code + u64(target), sp - 32, gas, rows)
     return go(frame, frame.code + u64(target), sp - 32, gas, rows)
 
 
@@ -255,8 +268,11 @@ def jumpi(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
         return go(frame, pc + 1, sp - 64, gas, rows)
     if unlikely(target >= u256(frame.code_size)):
         return bad_jump(frame, pc, sp, gas, rows)
-    if unlikely(load8(frame.jumps, u64(target)) == 0):
-        return bad_jump(frame, pc, sp, gas, rows)
+    mark: u8 = load8(frame.jumps, u64(target))
+    if unlikely(mark != LANDING):
+        if mark == 0:
+            return bad_jump(frame, pc, sp, gas, rows)
+        return land(frame, frame.code + u64(target), sp - 64, gas, rows)
     return go(frame, frame.code + u64(target), sp - 64, gas, rows)
 
 

@@ -56,6 +56,18 @@ LASTING: Final = EXISTS | CODE_LOADED | CODE_CHANGED | PRECOMPILE | HAS_STORAGE 
 TRANSIENT: Final = 1 << 32
 """Added to the account's number: the slot is one of EIP-1153."""
 
+# --- bytes of a jump map; 0 is no landing place ---
+LANDING: Final = 1
+COUNTED: Final = 2
+"""A landing place whose hits are counted."""
+ENTRY: Final = 3
+"""This and more: a landing place from which a compiled unit goes on."""
+ENTRIES_MAX: Final = 253
+HOT_HITS: Final = 1024
+"""Hits that make a landing place hot."""
+HITS_MAX: Final = 2**15
+"""Hits after which nobody counts on: what is frequent is known."""
+
 # --- questions to Python ---
 ASK_ACCOUNT: Final = 1
 ASK_CODE: Final = 2
@@ -158,6 +170,8 @@ class Run(Struct):
     active: ptr
     """Numbers of the accounts that this transaction met, 32 bits each."""
     active_count: u64
+    hot: u64
+    """Landing places that have become hot since Python looked."""
     destroys: u64
     """Not 0 once this transaction has marked an account for deletion, be it undone."""
     seed: u64
@@ -183,6 +197,17 @@ class Run(Struct):
     init_codes_capacity: u64
     deployed: ptr
     deployed_capacity: u64
+
+
+class Heat(Struct):
+    """What is known of a code's hot places; its address stands in the 8 bytes before the code's jump map."""
+
+    hits: ptr
+    """32 bits for every byte of the code."""
+    entries: ptr
+    """Addresses of units, by the mark in the jump map less ENTRY."""
+    hot: u64
+    """Landing places that have become hot."""
 
 
 class Frame(Struct):

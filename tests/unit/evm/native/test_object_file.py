@@ -134,7 +134,7 @@ def test_of_many_that_want_it_one_compiles(tmp_path: Path, builds: list[bytes]) 
 
 
 def test_an_object_that_does_not_load_is_a_reason_not_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(content: bytes, names: object) -> llvm.LoadedObject:
+    def refuse(content: bytes, names: object, symbols: object = None) -> llvm.LoadedObject:
         raise OSError("memory may not be executable")
 
     monkeypatch.setattr(llvm, "LoadedObject", refuse)
