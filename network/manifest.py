@@ -9,6 +9,7 @@ consensus = "pos"           # or "bft" (final at once), or "instant" (one node);
 chain_id = 31337
 gas_limit = 30000000
 state_history = 0           # final blocks that keep their state; 0: all
+sync = "full"               # or "fast": a node that lost its disk begins with a state of the others
 dev = false                 # state cheats (anvil_setBalance, evm_snapshot, impersonation); bft unless said otherwise
 host = "127.0.0.1"          # where JSON-RPC and peers listen
 port = 8545                 # node i: port + i; 0: free ports
@@ -53,6 +54,7 @@ CONSENSUS: Final = ("bft", "pos", "instant")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
 EVMS: Final = ("auto", "native", "plain")
+SYNC_MODES: Final = ("full", "fast")
 NODES_MAX: Final = 64
 KEYS_MAX: Final = 64
 """Validators that one node may vote for."""
@@ -87,6 +89,8 @@ class Manifest:
     gas_limit: int = 30_000_000
     state_history: int = 0
     """How many final blocks keep their state; 0: all of them."""
+    sync: str = "full"
+    """How a node without blocks catches up; see node/config.py."""
     dev: bool = False
     host: str = "127.0.0.1"
     port: int = 8545
@@ -162,6 +166,11 @@ class Manifest:
         if self.dev and self.state_history:
             raise BadInput(
                 "a network for development may return to any state, so it keeps all of them", "leave state_history away"
+            )
+        if self.sync == "fast" and (self.dev or self.consensus == "instant"):
+            raise BadInput(
+                "fast sync is not for a network for development, which may return to any state, nor for one node",
+                "leave sync away",
             )
         seed_of(self.mnemonic)
         for key in ("port", "p2p_port"):
@@ -299,6 +308,7 @@ _READERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "consensus": _choice(CONSENSUS),
     "chain_id": _number(1, 2**53 - 1),
     "state_history": _number(0, 2**31),
+    "sync": _choice(SYNC_MODES),
     "dev": _flag,
     "gas_limit": _number(5_000, 2**63 - 1),
     "host": _text,

@@ -323,6 +323,7 @@ def _node_toml(manifest: Manifest, name: str, place: Place, bootnodes: list[str]
         f"log_level = {_string(own.log_level or manifest.log_level)}",
         f"log_format = {_string(manifest.log_format)}",
         *([f"state_history = {manifest.state_history}"] if manifest.state_history else []),
+        *([f"sync = {_string(manifest.sync)}"] if manifest.sync != "full" else []),
         f"evm = {_string(manifest.evm)}",
         *(["hot = true"] if manifest.hot else []),
         "",

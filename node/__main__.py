@@ -23,6 +23,7 @@ from node.config import ConfigError, NodeConfig, load_config
 from node.consensus.journal import NEW_KEYS_FILE
 from node.datadir import DATABASE_FOLDER, ChainServer, DataDir, read_genesis
 from node.evm.native import choice
+from node.joining import Joining
 from node.keys import KeyFileError, read_key, read_keys, write_key
 from node.node import VERSION, Node, WrapEngine
 from node.rpc.server import PortBusy, ServerConfig
@@ -112,21 +113,28 @@ def run(
         database = LmdbDatabase(folder)
         try:
             new_keys = folder / NEW_KEYS_FILE
-            node = Node(
-                config,
-                genesis,
-                runtime,
-                database,
-                log,
-                node_key,
-                validator_key,
-                wrap_engine,
-                more_keys=more_keys,
-                dev_keys=dev_keys,
-                new_keys=new_keys.exists(),
-            )
-            new_keys.unlink(missing_ok=True)
-            return node
+
+            def node(settings: NodeConfig) -> Node:
+                made = Node(
+                    settings,
+                    genesis,
+                    runtime,
+                    database,
+                    log,
+                    node_key,
+                    validator_key,
+                    wrap_engine,
+                    more_keys=more_keys,
+                    dev_keys=dev_keys,
+                    new_keys=new_keys.exists(),
+                )
+                new_keys.unlink(missing_ok=True)
+                return made
+
+            if config.node.sync == "full" or new_keys.exists():
+                return node(config)  # keys as new as the database: the network begins, there is no state to fetch
+            keys = [key for key in (validator_key, *more_keys) if key is not None]
+            return Joining(config, genesis, runtime, database, log, node_key, keys, node)
         except BaseException:
             database.close()
             raise

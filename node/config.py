@@ -16,6 +16,7 @@ from node.evm.native.choice import Evm
 from node.runtime.transport import split_address
 from node.telemetry.logs import LEVELS
 
+SYNC_MODES: Final = ("full", "fast")
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 
 
@@ -91,6 +92,8 @@ class NodeSettings:
     """Whether the native EVM compiles code that runs hot; else EVMESH_HOT."""
     state_history: int = 0
     """How many final blocks keep their state; 0: all of them, from the first on."""
+    sync: str = "full"
+    """How a node without blocks catches up: full executes every block, fast begins with a state that peers give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,8 @@ def _checked(config: NodeConfig, origin: str, base: Path | None) -> NodeConfig:
         raise ConfigError(f"{origin}: node.log_format: {config.node.log_format!r} is neither text nor json")
     if config.node.evm and config.node.evm not in list(Evm):
         raise ConfigError(f"{origin}: node.evm: {config.node.evm!r} is none of {', '.join(Evm)}")
+    if config.node.sync not in SYNC_MODES:
+        raise ConfigError(f"{origin}: node.sync: {config.node.sync!r} is none of {', '.join(SYNC_MODES)}")
     if config.rpc.port > 65535:
         raise ConfigError(f"{origin}: rpc.port: {config.rpc.port} is above 65535")
     try:

@@ -33,6 +33,7 @@ from node.primitives.hexadecimal import HexError, from_data
 from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.protocols import status
 from node.protocols.serving import DECIDED, Serving
+from node.protocols.state_serving import HEADERS, RECENT, STATE, StateServing
 from node.protocols.sync import Sync
 from node.protocols.transactions import TransactionExchange
 from node.rpc.backend import Backend, RpcLimits
@@ -97,25 +98,7 @@ class Node:
         )
         vm = machine_of(config, log)
         self.chain = Chain(database, genesis, vm, runtime, log, known_transaction=self.pool.get)
-        chain_status = status.Status(
-            status.ChainIdentity(genesis.chain_id, self.chain.genesis_hash, genesis.rules_hash()),
-            config.node.name,
-            CLIENT,
-            lambda: (self.chain.head.number, self.chain.head.hash),
-        )
-        self.switch = Switch(
-            P2PConfig(
-                listen_address=config.p2p.listen,
-                advertise_address=config.p2p.advertise,
-                bootnodes=config.p2p.bootnodes,
-                peers_max=config.p2p.peers_max,
-            ),
-            Identity(node_key),
-            runtime,
-            log,
-            chain_status.hello,
-            chain_status.check_hello,
-        )
+        self.switch = switch_of(config, genesis, self.chain, node_key, runtime, log)
         self._transactions = TransactionExchange(self.pool, self.switch, runtime, log)
         self._sync: Sync | None = None
         if new_keys:
@@ -140,12 +123,7 @@ class Node:
                 limits=RpcLimits(gas_cap=config.rpc.gas_cap),
                 dev_keys={address_of_private_key(key): key for key in dev_keys} if genesis.consensus.dev else {},
             ),
-            ServerConfig(
-                host=config.rpc.host,
-                port=config.rpc.port,
-                cors_origins=config.rpc.cors_origins,
-                allowed_hosts=config.rpc.allowed_hosts,
-            ),
+            http_config(config),
             metrics,
         )
         self._task: asyncio.Task[None] | None = None
@@ -164,6 +142,9 @@ class Node:
         )
         if rules.engine == "instant":
             return instant_driver(self.chain, self.pool, self._runtime, self.log, settings.block_time_ms, proposer)
+        states = StateServing(self.chain, self._database, self._runtime)
+        for name, server in ((HEADERS, states.headers), (STATE, states.state), (RECENT, states.recent)):
+            self.switch.requests.serve(name, server)
         if rules.engine == "pos":
             driver = pos_driver(
                 pos_rules(genesis),
@@ -178,7 +159,7 @@ class Node:
             )
             driver.engine = wrap_engine(driver.engine)
             return driver
-        validators = ValidatorSet(Validator(one.address, one.weight) for one in rules.validators)
+        validators = genesis_validators(genesis)
         domain = ChainDomain(genesis.chain_id, self.chain.genesis_hash)
         codec = bft_codec(domain, validators, self.chain)
         driver = bft_driver(
@@ -311,6 +292,40 @@ def machine_of(config: NodeConfig, log: Log) -> VirtualMachine:
     return vm
 
 
+def switch_of(
+    config: NodeConfig, genesis: Genesis, chain: Chain, node_key: bytes, runtime: Runtime, log: Log
+) -> Switch:
+    """The door to the peers of this chain, not opened yet. Raises ValueError for a bootnode that is none."""
+    own = status.Status(
+        status.ChainIdentity(genesis.chain_id, chain.genesis_hash, genesis.rules_hash()),
+        config.node.name,
+        CLIENT,
+        lambda: (chain.head.number, chain.head.hash),
+    )
+    places = P2PConfig(
+        listen_address=config.p2p.listen,
+        advertise_address=config.p2p.advertise,
+        bootnodes=config.p2p.bootnodes,
+        peers_max=config.p2p.peers_max,
+    )
+    return Switch(places, Identity(node_key), runtime, log, own.hello, own.check_hello)
+
+
+def http_config(config: NodeConfig) -> ServerConfig:
+    """Where JSON-RPC is served, and to whom."""
+    return ServerConfig(
+        host=config.rpc.host,
+        port=config.rpc.port,
+        cors_origins=config.rpc.cors_origins,
+        allowed_hosts=config.rpc.allowed_hosts,
+    )
+
+
+def genesis_validators(genesis: Genesis) -> ValidatorSet:
+    """The set of the genesis file. Raises ValueError where it can run no chain."""
+    return ValidatorSet(Validator(one.address, one.weight) for one in genesis.consensus.validators)
+
+
 def check_engine(config: NodeConfig, genesis: Genesis) -> None:
     """Whether the operator's engine is the network's. Raises ConfigError."""
     wanted, rules = config.consensus.engine, genesis.consensus
@@ -327,11 +342,15 @@ def check_engine(config: NodeConfig, genesis: Genesis) -> None:
         )
     if rules.dev and config.node.state_history:
         raise ConfigError("node.state_history: a chain for development may return to any state; leave it at 0")
+    if config.node.sync == "fast" and (rules.dev or rules.engine == "instant"):
+        raise ConfigError(
+            "node.sync: full here: a chain for development may return to any state, and engine instant has no peers"
+        )
     if rules.engine == "pos":
         pos_rules(genesis)
     contract = genesis.alloc.get(VALIDATOR_CONTRACT)
     if rules.engine == "bft" and contract is not None and contract.code:
-        validators = ValidatorSet(Validator(one.address, one.weight) for one in rules.validators)
+        validators = genesis_validators(genesis)
         problem = genesis_problem(contract.storage, validators)
         if problem:
             raise ConfigError(f"the genesis file's validator contract does not fit config.evmesh.validators: {problem}")
@@ -344,7 +363,7 @@ def pos_rules(genesis: Genesis) -> PosRules:
         return PosRules(
             genesis.chain_id,
             genesis.block().hash,
-            ValidatorSet(Validator(one.address, one.weight) for one in rules.validators),
+            genesis_validators(genesis),
             genesis.timestamp * 1000,
             rules.slot_ms,
             rules.slots_per_epoch,

@@ -31,6 +31,7 @@ from node.p2p.identity import NodeId
 from node.p2p.requests import RequestFailed, RequestRefused
 from node.p2p.verdict import Handler, Verdict
 from node.protocols.serving import DECIDED, Serving
+from node.protocols.state_serving import HEADERS, RECENT, STATE, StateServing
 from node.protocols.sync import Sync
 from node.runtime.runtime import Runtime
 from node.runtime.transport import TcpNetwork
@@ -84,7 +85,9 @@ class MeshSwitch:
     def on_peer_down(self, callback: Callable[[NodeId], None]) -> None:
         self.downs.append(callback)
 
-    async def request(self, node_id: NodeId, name: str, payload: bytes, timeout_ms: int) -> bytes:
+    async def request(
+        self, node_id: NodeId, name: str, payload: bytes, timeout_ms: int, answer_bytes_max: int = 2**24
+    ) -> bytes:
         if node_id not in self.peer_ids():
             raise RequestFailed("not connected")
         await asyncio.sleep(self.mesh.delay_ms / 1000)
@@ -179,6 +182,8 @@ class MeshNode:
         self.chain.feed.subscribe(self._feed_pool)
         self.chain.feed.subscribe(lambda news: self._note_time(news, clock))
         self.switch = MeshSwitch(self.mesh, self.node_id)
+        states = StateServing(self.chain, self.database, runtime)
+        self.switch.servers |= {HEADERS: states.headers, STATE: states.state, RECENT: states.recent}
         jobs: list[Coroutine[Any, Any, None]] = []
         if self.validators is None:
             self.driver: ConsensusDriver = instant_driver(self.chain, self.pool, runtime, log, self.block_time_ms)
@@ -295,8 +300,12 @@ class Cluster:
 
     def assert_agreement(self, *nodes: MeshNode) -> None:
         """Equal blocks at every common height."""
+        self.assert_agreement_from(0, *nodes)
+
+    def assert_agreement_from(self, first: int, *nodes: MeshNode) -> None:
+        """Equal blocks at every common height from ``first`` on."""
         chosen = nodes or tuple(self.nodes)
-        for number in range(min(node.head_number for node in chosen) + 1):
+        for number in range(first, min(node.head_number for node in chosen) + 1):
             hashes = [node.chain.canonical_hash(number) for node in chosen]
             assert hashes.count(hashes[0]) == len(hashes), f"different blocks at {number}"
 

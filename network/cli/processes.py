@@ -15,6 +15,7 @@ from network.cluster import fault_hands, fault_words, run_directory
 from network.cluster.readiness import wait_height
 from network.cluster.run_directory import RunDirectory
 from network.failures import BadInput
+from network.manifest import SYNC_MODES
 
 
 @click.command(epilog="\b\nExamples:\n  evmesh kill n3\n  evmesh kill n3 --after-effects 3\n  evmesh restart n3\n")
@@ -79,6 +80,7 @@ Examples:
   evmesh restart n3
   evmesh restart n3 --no-wait
   evmesh restart n3 --lose-disk   with an empty database: it fetches everything again
+  evmesh restart n3 --lose-disk --sync fast   it begins with a state of the others instead of block 1
   evmesh restart n3 --tear-log    as after a power cut in the middle of a write
   evmesh restart n3 --mutate slt-unsigned   with a mistake in its EVM, for evmesh bisect to find
   evmesh restart n3               without any
@@ -87,6 +89,7 @@ Examples:
 @click.argument("node", shell_complete=node_names)
 @click.option("--no-wait", is_flag=True, help="Do not wait until it has caught up with the others.")
 @click.option("--lose-disk", is_flag=True, help="Kill it and delete its database first; its keys stay.")
+@click.option("--sync", help="How it catches up without blocks, now and later: full or fast.")
 @click.option("--tear-log", is_flag=True, help="Kill it and leave a half-written record in its consensus log.")
 @click.option("--mutate", metavar="BUG", help="Start it with a seeded mistake in its EVM; 'list' names them.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds to wait.")
@@ -96,6 +99,7 @@ def restart(
     node: str,
     no_wait: bool,
     lose_disk: bool,
+    sync: str | None,
     tear_log: bool,
     mutate: str | None,
     timeout: float,
@@ -108,6 +112,8 @@ def restart(
     entry = run.node(node)
     if mutate is not None and not _mutated(run, node, mutate, out):
         return
+    if sync is not None and sync not in SYNC_MODES:
+        raise BadInput(f"--sync: {sync!r} is none of {', '.join(SYNC_MODES)}", f"evmesh restart {node} --sync fast")
     if lose_disk and tear_log:
         raise BadInput("--lose-disk and --tear-log exclude each other", "a lost disk has no log")
     if lose_disk:
@@ -116,6 +122,8 @@ def restart(
         fault_hands.tear_log(run, node)
     else:
         fault_hands.stop(run, node)
+    if sync is not None:
+        run.set_sync(node, sync)
     others = [one for one in run.network().nodes if one.name != node and one.name in run.running()]
     began = time.monotonic()
     bug_file = run.bug_file(node)

@@ -44,6 +44,7 @@ Examples:
 @click.option(
     "--state-history", type=int, envvar="EVMESH_STATE_HISTORY", help="Final blocks that keep their state (default all)."
 )
+@click.option("--sync", envvar="EVMESH_SYNC", help="How a node without blocks catches up: full (default) or fast.")
 @click.option("--host", envvar="EVMESH_HOST", help="Address to listen on (default 127.0.0.1).")
 @click.option("--log-level", envvar="EVMESH_LOG_LEVEL", help="debug, info (default), warning or error.")
 @click.option("--log-format", envvar="EVMESH_LOG_FORMAT", help="text (default) or json.")

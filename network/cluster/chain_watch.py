@@ -271,9 +271,11 @@ class _Contradiction(Exception):
     """Two answers of one node do not fit together; it may have moved between them."""
 
 
-def _ask(client: NodeClient) -> _Answer:
+def _ask(client: NodeClient) -> _Answer | None:
     told = client.call("evmesh_status")
     try:
+        if told.get("role") == "joining":
+            return None  # it has no chain yet, and will not go through the blocks below the state that it fetches
         evidence = told.get("consensus", {}).get("evidence") or []
         return _Answer(
             Mark.read(told["head"]),

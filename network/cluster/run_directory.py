@@ -26,6 +26,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -144,6 +145,12 @@ class RunDirectory:
     def config_file(self, node: str) -> Path:
         """A node's configuration."""
         return self.node_dir(node) / "node.toml"
+
+    def set_sync(self, node: str, mode: str) -> None:
+        """How a node catches up when it has no blocks: ``full`` or ``fast``, from its next start on."""
+        path = self.config_file(node)
+        kept = re.sub(r'(?m)^sync = ".*"\n', "", path.read_text("utf-8"))
+        path.write_text(kept.replace("[node]\n", f'[node]\nsync = "{mode}"\n', 1), "utf-8")
 
     def log_file(self, node: str) -> Path:
         """A node's log."""

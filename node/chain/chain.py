@@ -92,6 +92,7 @@ class Chain:
         )
         self._runtime = runtime
         self._state_from = self.store.state_from()
+        self._blocks_from = self.store.blocks_from()
         self._turn = asyncio.Lock()  # the verbs share candidates: one at a time
 
     # --- the verbs ---
@@ -181,6 +182,11 @@ class Chain:
     def state_from(self) -> int:
         """The lowest height whose state is kept; 0 where all are."""
         return self._state_from
+
+    @property
+    def blocks_from(self) -> int:
+        """The lowest height above 0 whose block is here; 0 where all are."""
+        return self._blocks_from
 
     # --- reads ---
 

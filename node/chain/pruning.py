@@ -19,10 +19,9 @@ from typing import Final
 from node.chain.store import ChainStore, CorruptDatabase
 from node.crypto.hashes import EMPTY_TRIE_ROOT
 from node.primitives.scalars import Hash32
-from node.state.account import decode_account
+from node.state.links import Link, links_of
 from node.storage import schema
 from node.storage.database import Batch
-from node.trie.nodes import HASH_REFERENCE_BYTES, VALUE_INDEX, Branch, Child, Leaf, decode_node
 
 MARKED_AT_ONCE: Final = 256
 """Nodes: some milliseconds of a worker."""
@@ -94,18 +93,7 @@ class StatePruner:
 
 
 def children_of(encoded: bytes, of_accounts: bool) -> Iterator[tuple[bytes, bool]]:
-    """(hash, whether it is a node of the account trie) of all nodes right below one, storage tries included.
-
-    Nodes shorter than a hash stand inside their parent and cannot hold the hash of another one.
-    """
-    node = decode_node(encoded)
-    if isinstance(node, Leaf):
-        if of_accounts:
-            storage_root = decode_account(node.value).storage_root
-            if storage_root != EMPTY_TRIE_ROOT:
-                yield storage_root, False
-        return
-    children: list[Child] = node.children[:VALUE_INDEX] if isinstance(node, Branch) else [node.child]
-    for child in children:
-        if isinstance(child, bytes) and len(child) == HASH_REFERENCE_BYTES and child[0] == 0xA0:
-            yield child[1:], of_accounts
+    """(hash, whether it is a node of the account trie) of all nodes right below one, storage tries included."""
+    for link, child in links_of(encoded, Link.ACCOUNTS if of_accounts else Link.STORAGE):
+        if link is not Link.CODE:
+            yield child, link is Link.ACCOUNTS

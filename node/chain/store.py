@@ -22,6 +22,7 @@ CACHED_HEADERS: Final = 1024
 CACHED_TRANSACTIONS: Final = 8_192
 """In cached blocks, and as many in cached receipts (about 2 KB each): full blocks must not fill memory."""
 STATE_FROM: Final = "state-from"
+BLOCKS_FROM: Final = "blocks-from"
 
 
 class CorruptDatabase(RuntimeError):
@@ -205,6 +206,15 @@ class ChainStore:
     def stage_state_from(self, batch: Batch, number: int) -> None:
         """Say that states below this height are no longer kept."""
         batch.put(schema.mark(STATE_FROM), number.to_bytes(8, "big"))
+
+    def blocks_from(self) -> int:
+        """The lowest height above 0 whose block was ever here: a node that joined by a state lacks those below."""
+        raw = self.database.get(schema.mark(BLOCKS_FROM))
+        return 0 if raw is None else int.from_bytes(raw, "big")
+
+    def stage_blocks_from(self, batch: Batch, number: int) -> None:
+        """Say that blocks below this height, but for the genesis block, never came."""
+        batch.put(schema.mark(BLOCKS_FROM), number.to_bytes(8, "big"))
 
     def stage_mark(self, batch: Batch, name: str, block_hash: bytes) -> None:
         """Move a mark."""

@@ -112,6 +112,11 @@ class ChainReads(Protocol):
         """The lowest height whose state is kept."""
         ...
 
+    @property
+    def blocks_from(self) -> int:
+        """The lowest height above 0 whose block is here; 0 where all are."""
+        ...
+
     def header_by_hash(self, block_hash: bytes) -> Header | None:
         """A known header."""
         ...

@@ -60,6 +60,10 @@ class LogSearch:
             raise RpcError(INVALID_PARAMS, "invalid block range params")
         if last > head:
             raise RpcError(INVALID_PARAMS, "block range extends beyond current head block")
+        lowest = self._chain.blocks_from
+        if lowest and first < lowest and last > 0:
+            # nothing found would be an answer, and a wrong one
+            raise refused(f"blocks below {lowest} are not available: this node joined by a state")
         if last - first >= self._limits.log_blocks_max:
             raise RpcError(LIMIT_EXCEEDED, f"block range is larger than {self._limits.log_blocks_max} blocks")
         return first, last

@@ -10,7 +10,7 @@
 | s | block hash | seal: what consensus decided the block by (certificate) |
 | N | number, 8 bytes | canonical block hash |
 | t | transaction hash | canonical block hash ‖ index, 4 bytes |
-| m | mark name | head, safe, finalized: block hash; genesis; schema version; state-from: lowest height with a state |
+| m | mark name | head, safe, finalized, genesis: block hash; schema version; state-from, blocks-from: lowest height |
 | w | sequence, 8 bytes | consensus log record |
 | e | sequence, 8 bytes | evidence against a validator |
 | p | peer id | address book entry |

@@ -19,6 +19,7 @@ ASYNC_PLACES = (
     "node.consensus.driver",
     "node.node",
     "node.datadir",
+    "node.joining",
     "node.__main__",
 )
 

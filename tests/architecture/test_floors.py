@@ -28,7 +28,15 @@ FLOORS = {
     "web": 9,
 }
 ROOF = 10
-ROOF_FILES = ("node.node", "node.config", "node.datadir", "node.keys", "node.pool_follows", "node.__main__")
+ROOF_FILES = (
+    "node.node",
+    "node.config",
+    "node.datadir",
+    "node.joining",
+    "node.keys",
+    "node.pool_follows",
+    "node.__main__",
+)
 LEAVES = ("node.config", "node.keys")
 """Leaves of the roof: only the roof and network import them."""
 

@@ -49,6 +49,8 @@ class Talker:
         self.convicted = []
         self.traces = []
         self.keys = None
+        self.role = "validator"
+        self.lowest = 0
         talker = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -75,6 +77,7 @@ class Talker:
         match method:
             case "evmesh_status":
                 return {
+                    "role": self.role,
                     "head": self.blocks[-1],
                     "safe": self.blocks[self.finalized],
                     "finalized": self.blocks[self.finalized],
@@ -84,7 +87,7 @@ class Talker:
                     },
                 }
             case "evmesh_stateRoots":
-                return self.blocks[int(parameters[0], 16) : int(parameters[1], 16) + 1]
+                return self.blocks[max(self.lowest, int(parameters[0], 16)) : int(parameters[1], 16) + 1]
             case "eth_getBlockByHash":
                 return next((one for one in self.blocks if one["hash"] == parameters[0]), None)
             case "debug_traceBlockByHash":
@@ -136,6 +139,22 @@ def test_a_quiet_life(watched):
     assert watch.checks > 600
     n1.blocks = n0.blocks[:400]
     watch.look()
+
+
+def test_a_node_that_joins_by_a_state_need_not_name_the_blocks_below_it(watched):
+    run, watch, n0, n1 = watched
+    n0.blocks, n0.finalized = chain(600), 590
+    n1.blocks = chain(10, below=n0.blocks[:1])
+    for _ in range(4):
+        watch.look()
+    change_board(run.path, lambda board: board.with_fault(FaultAction(0, "lost-disk", ("n1",))))
+    n1.blocks, n1.role = n0.blocks[:1], "joining"
+    watch.look()
+    n1.blocks, n1.finalized, n1.role = n0.blocks, 590, "validator"
+    n1.lowest = 300
+    for _ in range(8):
+        watch.look()
+    assert watch._judge.heights()["n1"] == 600
 
 
 def test_branches_come_and_go_above_the_finalized_block(watched):

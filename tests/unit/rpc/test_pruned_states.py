@@ -30,3 +30,14 @@ async def test_an_old_state_is_refused_in_words_and_blocks_stay(devnet: Any) -> 
         assert await devnet.ask("eth_getBalance", address, number) == "0x0"
     assert (await devnet.ask("eth_getTransactionReceipt", sent))["blockNumber"] == "0x1"
     assert (await devnet.ask("eth_getBlockByNumber", "0x1", True))["transactions"][0]["hash"] == sent
+
+
+async def test_logs_of_blocks_that_never_came_are_refused_and_not_left_out(devnet: Any, monkeypatch: Any) -> None:
+    for _ in range(6):
+        await devnet.mine()
+    monkeypatch.setattr(devnet.chain, "_blocks_from", 4)
+    for first, last in (("0x1", "latest"), ("0x0", "0x3"), ("0x3", "0x3"), ("earliest", "latest")):
+        error = await devnet.error("eth_getLogs", {"fromBlock": first, "toBlock": last})
+        assert error["message"] == "blocks below 4 are not available: this node joined by a state"
+    for first, last in (("0x4", "latest"), ("0x0", "0x0")):
+        assert await devnet.ask("eth_getLogs", {"fromBlock": first, "toBlock": last}) == []
