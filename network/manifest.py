@@ -23,7 +23,7 @@ fund = ["0xabc…:50"]        # further funded addresses, in ether
 genesis = "genesis.json"    # a geth genesis file to use instead of our own
 log_level = "info"          # debug, info, warning, error
 log_format = "text"         # or "json"
-evm = "auto"                # or "native", "plain": which of the two EVMs; auto: native where there can be one
+evm = "auto"                # or "native", "transpiled", "plain": which EVM; auto: the first that can be here
 hot = false                 # whether the native EVM compiles code that runs hot, in a process of its own
 
 [node.n3]                   # what differs for one node
@@ -53,7 +53,7 @@ from node.primitives.scalars import ETHER, Address
 CONSENSUS: Final = ("bft", "pos", "instant")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 LOG_FORMATS: Final = ("text", "json")
-EVMS: Final = ("auto", "native", "plain")
+EVMS: Final = ("auto", "native", "transpiled", "plain")
 SYNC_MODES: Final = ("full", "fast")
 NODES_MAX: Final = 64
 KEYS_MAX: Final = 64

@@ -87,7 +87,7 @@ class NodeSettings:
     log_level: str = "info"
     log_format: str = "text"
     evm: str = ""
-    """plain, native or auto; empty: EVMESH_EVM, else auto."""
+    """native, transpiled, plain or auto; empty: EVMESH_EVM, else auto."""
     hot: bool = False
     """Whether the native EVM compiles code that runs hot; else EVMESH_HOT."""
     state_history: int = 0

@@ -48,7 +48,11 @@ Examples:
 @click.option("--host", envvar="EVMESH_HOST", help="Address to listen on (default 127.0.0.1).")
 @click.option("--log-level", envvar="EVMESH_LOG_LEVEL", help="debug, info (default), warning or error.")
 @click.option("--log-format", envvar="EVMESH_LOG_FORMAT", help="text (default) or json.")
-@click.option("--evm", envvar="EVMESH_EVM", help="auto (default: native where there can be one), native or plain.")
+@click.option(
+    "--evm",
+    envvar="EVMESH_EVM",
+    help="auto (default), native, transpiled or plain; auto: the first of these that can be here.",
+)
 @click.option("--hot", is_flag=True, help="Compile code that runs hot, in a process beside each node (EVMESH_HOT=1).")
 @click.option(
     "--config", "manifest_file", type=click.Path(path_type=Path), envvar="EVMESH_CONFIG", help="A TOML manifest."

@@ -156,7 +156,7 @@ def prepare_machine(say: Callable[[str], None]) -> None:
         wanted = choice.from_environment()
     except choice.NoSuchMachine:
         return
-    if wanted is choice.Evm.PLAIN or not llvm.is_installed():
+    if wanted in (choice.Evm.PLAIN, choice.Evm.TRANSPILED) or not llvm.is_installed():
         return
     if elf.fits() and object_file.cached() is None:
         pid = os.fork()

@@ -30,7 +30,7 @@ class NodeStatus:
     finalized: int | None = None
     finalized_hash: str | None = None
     evm: str | None = None
-    """native or plain"""
+    """native, transpiled or plain"""
 
 
 def clients_of(network: NetworkFile, timeout_seconds: float = 30.0) -> list[NodeClient]:

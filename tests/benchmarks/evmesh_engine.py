@@ -1,6 +1,6 @@
-"""evmesh as an engine of an in-process EVM benchmark; EVMESH_EVM says which of its machines (plain, native, auto).
+"""evmesh as an engine of an in-process EVM benchmark; EVMESH_EVM says which of its machines.
 
-``engine_plain.py`` and ``engine_native.py`` are both of them for one run, in pairs.
+``engine_plain.py``, ``engine_transpiled.py`` and ``engine_native.py`` are all of them for one run, side by side.
 
     EVMESH_EVM=native python ../shared/bench/evm_bench.py --engine tests/benchmarks/evmesh_engine.py --engine pyrevm
 
@@ -15,7 +15,6 @@ from node.crypto.hashes import keccak256
 from node.evm.call_stack import execute_message
 from node.evm.message import BlockEnvironment, CallKind, Message, TransactionEnvironment
 from node.evm.native import choice
-from node.evm.native.machine import NativeMachine
 from node.evm.outcome import Success
 from node.execution.block_run import BlockRun
 from node.forks.schedule import SPECS_BY_NAME
@@ -41,7 +40,7 @@ class Adapter:
 
     def __init__(self, block: dict) -> None:
         self._vm = choice.machine(self.evm or choice.from_environment(), print)
-        self.version = f"evmesh {VERSION} {'native' if isinstance(self._vm, NativeMachine) else 'plain'}"
+        self.version = f"evmesh {VERSION} {choice.kind_of(self._vm)}"
         self._block = BlockEnvironment(
             chain_id=block["chain_id"],
             number=block["number"],

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import random
 
-from tests.differential import chains, native_answers, node_answers, revm_answers, spec_answers, spec_chains, worlds
+from tests.differential import (
+    chains,
+    native_answers,
+    node_answers,
+    revm_answers,
+    spec_answers,
+    spec_chains,
+    transpiled_answers,
+    worlds,
+)
 from tests.differential.cases import ROW, Answer, Case, differences
 
-ORACLES = ("spec", "pyrevm", "native")
+MACHINES = {"native": native_answers, "transpiled": transpiled_answers}
+ORACLES = ("spec", "pyrevm", *MACHINES)
 
 
 def generate(seed: int, fork: str, kind: str) -> Case:
@@ -33,13 +43,13 @@ def compare(case: Case, oracle: str) -> list[str] | None:
         if not revm_answers.can_judge(case):
             return None
         return differences(revm_answers.reduced(ours(case), case), revm_answers.answer(case))
-    if oracle == "native":
-        return differences(ours(case), native_answers.answer(case))
+    if oracle in MACHINES:
+        return differences(ours(case), MACHINES[oracle].answer(case))
     theirs = spec_chains.answer(case) if case["kind"] == "block" else spec_answers.answer(case)
     return [line for line in differences(ours(case), theirs) if not line.startswith("?")]
 
 
 def unavailable(oracle: str) -> str:
     """Empty where the oracle can be asked, else why not."""
-    answers = {"spec": spec_answers, "pyrevm": revm_answers, "native": native_answers}
+    answers = {"spec": spec_answers, "pyrevm": revm_answers, **MACHINES}
     return answers[oracle].available()

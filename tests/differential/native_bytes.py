@@ -1,4 +1,4 @@
-"""``python -m tests.differential.native_bytes --seeds A..B``: codes of random bytes on both machines.
+"""``python -m tests.differential.native_bytes --seeds A..B``: codes of random bytes on plain and on another machine.
 
 Where the campaign's programs are made to get somewhere, these are made to break: any byte may follow any other,
 operands are edges, gas runs out everywhere. A crash of the process is a finding, and so is any difference: exit code 1.
@@ -15,7 +15,7 @@ from node.evm.interpreter import Interpreter
 from node.evm.machine import VirtualMachine
 from node.evm.opcodes import Opcode
 from node.forks.schedule import SPECS_BY_NAME
-from tests.differential.native_answers import machine
+from tests.differential.comparing import MACHINES
 from tests.unit.evm.program import OTHER, TARGET, World, push
 
 EDGES = (0, 1, 2, 31, 32, 33, 64, 255, 256, 1023, 1024, 2**32 - 1, 2**32, 2**63, 2**64 - 1, 2**128, 2**255, 2**256 - 1)
@@ -64,11 +64,11 @@ def answers(vm: VirtualMachine, seed: int) -> list[object]:
     return [outcome, accounts, state.logs, state.refund, sorted(state._warm), sorted(state._touched)]
 
 
-def differs(seed: int) -> str:
-    """Empty where both machines agree."""
-    plain, native = answers(Interpreter(), seed), answers(machine(), seed)
+def differs(seed: int, other: str = "native") -> str:
+    """Empty where plain and the ``other`` machine agree."""
+    plain, found = answers(Interpreter(), seed), answers(MACHINES[other].machine(), seed)
     wrong = [
-        f"{ours!r} on plain, {theirs!r} on native" for ours, theirs in zip(plain, native, strict=True) if ours != theirs
+        f"{ours!r} on plain, {theirs!r} on {other}" for ours, theirs in zip(plain, found, strict=True) if ours != theirs
     ]
     return "; ".join(wrong)
 
@@ -77,17 +77,19 @@ def main() -> int:
     """Read the flags, run, print."""
     parser = argparse.ArgumentParser(prog="python -m tests.differential.native_bytes", description=__doc__)
     parser.add_argument("--seeds", required=True, metavar="A..B")
-    parser.add_argument("--alone", action="store_true", help="only native: whether it crashes; many times as fast")
+    parser.add_argument("--machine", choices=tuple(MACHINES), default="native", help="the other one")
+    parser.add_argument("--alone", action="store_true", help="only that: whether it crashes; many times as fast")
     given = parser.parse_args()
     first, _, last = given.seeds.partition("..")
     found = 0
     for seed in range(int(first), int(last or first) + 1):
         if given.alone:
-            answers(machine(), seed)
-        elif told := differs(seed):
+            answers(MACHINES[given.machine].machine(), seed)
+        elif told := differs(seed, given.machine):
             found += 1
             print(f"DIFFERENCE at seed {seed}: {told[:1500]}")
-    print(f"{found} differences; {machine().given_up} messages were given up")
+    given_up = getattr(MACHINES[given.machine].machine(), "given_up", 0)
+    print(f"{found} differences; {given_up} messages were given up")
     return 1 if found else 0
 
 

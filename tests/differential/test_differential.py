@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.differential import comparing, kept, native_answers, native_bytes, node_answers
+from tests.differential import comparing, kept, native_bytes, node_answers
 from tests.differential.campaign import Counting, CountingMachine, Plan, as_text, run
 from tests.differential.cases import FORKS, KINDS
 from tests.differential.shrinking import shrink
@@ -41,14 +41,16 @@ def test_new_seeds_through_revm() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_new_seeds_through_the_native_machine(kind: str) -> None:
-    _campaign("native", kind, FORKS, 8 * len(FORKS))
+@pytest.mark.parametrize("machine", comparing.MACHINES)
+def test_new_seeds_through_the_other_machines(kind: str, machine: str) -> None:
+    _campaign(machine, kind, FORKS, (8 if machine == "native" else 2) * len(FORKS))
 
 
-def test_random_bytes_do_the_same_on_both_machines() -> None:
-    if why := native_answers.available():
+@pytest.mark.parametrize("machine", comparing.MACHINES)
+def test_random_bytes_do_the_same_on_all_machines(machine: str) -> None:
+    if why := comparing.unavailable(machine):
         pytest.skip(why)
-    told = {seed: told for seed in range(2_000) if (told := native_bytes.differs(seed))}
+    told = {seed: told for seed in range(2_000) if (told := native_bytes.differs(seed, machine))}
     assert not told, told
 
 

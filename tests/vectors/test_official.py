@@ -21,7 +21,7 @@ SLOW_SECONDS_MAX = 3 * 3600
 LONGEST = ("/vmPerformance/loopMul.json", "/stTimeConsuming/CALLBlake2f_MaxRounds.json")
 """Twelve cases of a minute to eight each: only with EVMESH_VECTORS=slow."""
 
-MACHINES = (Evm.PLAIN, Evm.NATIVE)
+MACHINES = (Evm.PLAIN, Evm.TRANSPILED, Evm.NATIVE)
 
 NAMED_MIN = 0.95
 """Of the refusals whose official name the vectors tell, those that have it here."""
@@ -52,7 +52,7 @@ def test_official(archive: str, kind: Kind, share: int, evm: Evm) -> None:
 
 def _longest(evm: Evm) -> tuple[str, ...]:
     """The loops take the native machine seconds; BLAKE2 is Python's on both."""
-    return LONGEST if evm is Evm.PLAIN else LONGEST[1:]
+    return LONGEST[1:] if evm is Evm.NATIVE else LONGEST
 
 
 @pytest.mark.skipif(WANTED not in ("all", "slow"), reason="takes minutes: EVMESH_VECTORS=all or slow")

@@ -1,4 +1,4 @@
-"""Which machine a process uses: ``plain``, ``native``, or ``auto``, the native one where there can be one."""
+"""Which machine a process uses: ``native``, ``transpiled``, ``plain``, or ``auto``, the first that can be here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from node.evm.interpreter import Interpreter
 from node.evm.machine import MessageMachine, VirtualMachine
+from node.evm.transpiled.machine import TranspiledMachine, probe
 
 VARIABLE: Final = "EVMESH_EVM"
 HOT_VARIABLE: Final = "EVMESH_HOT"
@@ -19,6 +20,7 @@ class Evm(StrEnum):
     """What a user may ask for."""
 
     PLAIN = "plain"
+    TRANSPILED = "transpiled"
     NATIVE = "native"
     AUTO = "auto"
 
@@ -41,7 +43,7 @@ class NoSuchMachine(Exception):
 
 
 def read_choice(text: str, where: str) -> Evm:
-    """One of the three words; empty is the default. Raises ``NoSuchMachine`` naming ``where`` it stands."""
+    """One of the four words; empty is the default. Raises ``NoSuchMachine`` naming ``where`` it stands."""
     if not text:
         return DEFAULT
     try:
@@ -80,12 +82,14 @@ def compile_hot_code(vm: VirtualMachine, wanted: Hot) -> bool:
 
 
 def kind_of(vm: VirtualMachine) -> Evm:
-    """Which of the two a machine is."""
-    return Evm.NATIVE if isinstance(vm, MessageMachine) else Evm.PLAIN
+    """Which of the three a machine is."""
+    if isinstance(vm, MessageMachine):
+        return Evm.NATIVE
+    return Evm.TRANSPILED if isinstance(vm, TranspiledMachine) else Evm.PLAIN
 
 
 class _Told:
-    """Whether this process has said that it has no native machine."""
+    """Whether this process has said that it has no native machine, and what runs instead."""
 
     yet = False
 
@@ -93,19 +97,41 @@ class _Told:
 def machine(wanted: Evm, say: Callable[[str], None]) -> VirtualMachine:
     """The machine. ``say`` hears that it is being compiled, and for ``auto``, once, that there can be none here.
 
-    Raises ``NoSuchMachine`` for ``native`` where there can be none.
+    Raises ``NoSuchMachine`` for ``native`` and ``transpiled`` where there can be none.
     """
     if wanted is Evm.PLAIN:
         return Interpreter()
+    found: VirtualMachine
+    why = ""
+    if wanted is not Evm.TRANSPILED:
+        try:
+            return _native(say)
+        except NoSuchMachine as error:
+            if wanted is Evm.NATIVE:
+                raise NoSuchMachine(f"{error}; choose auto, transpiled or plain") from None
+            why = str(error)
     try:
-        return _native(say)
+        found, runs = _transpiled(), "the transpiled one runs"
     except NoSuchMachine as error:
-        if wanted is Evm.NATIVE:
-            raise NoSuchMachine(f"{error}; choose auto or plain") from None
-        if not _Told.yet:
-            _Told.yet = True
-            say(f"{error}; the plain one runs")
-        return Interpreter()
+        if wanted is Evm.TRANSPILED:
+            raise NoSuchMachine(f"{error}; choose plain") from None
+        found, runs = Interpreter(), f"{error}; the plain one runs"
+    if why and not _Told.yet:
+        _Told.yet = True
+        say(f"{why}; {runs}")
+    return found
+
+
+_TRANSPILED: Final[list[TranspiledMachine]] = []
+
+
+def _transpiled() -> VirtualMachine:
+    """The process's transpiled machine, one for all its nodes. Raises ``NoSuchMachine``."""
+    if not _TRANSPILED:
+        if why := probe():
+            raise NoSuchMachine(f"no transpiled EVM here: {why}")
+        _TRANSPILED.append(TranspiledMachine())
+    return _TRANSPILED[0]
 
 
 _LOADED: Final[list[VirtualMachine | NoSuchMachine]] = []

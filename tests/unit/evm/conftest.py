@@ -8,6 +8,7 @@ from node.evm.interpreter import Interpreter
 from node.evm.machine import VirtualMachine
 from node.evm.native.machine import NativeMachine, load_machine
 from node.evm.native.object_file import NativeUnavailable
+from tests.differential import transpiled_answers
 from tests.unit.evm.program import World
 
 
@@ -29,10 +30,12 @@ def native_machine() -> NativeMachine:
     return found
 
 
-@pytest.fixture(params=["plain", "native"])
+@pytest.fixture(params=["plain", "transpiled", "native"])
 def world(request: pytest.FixtureRequest) -> World:
     """An empty state under the newest rules."""
     machine: VirtualMachine = Interpreter()
+    if request.param == "transpiled":
+        machine = transpiled_answers.machine()
     if request.param == "native":
         machine = request.getfixturevalue("native_machine")
     return World(machine=machine)

@@ -15,6 +15,7 @@ from node.evm.interpreter import Interpreter
 from node.evm.native import choice, elf, llvm, object_file
 from node.evm.native.machine import NativeMachine
 from node.evm.native.object_file import NativeUnavailable
+from node.evm.transpiled.machine import TranspiledMachine
 from tests.unit.evm.native.compiling import needs_llvm
 
 pytestmark = needs_llvm
@@ -165,7 +166,7 @@ def test_the_native_machine_is_the_default_where_there_is_one(monkeypatch: pytes
     monkeypatch.setenv(choice.VARIABLE, "plain")
     assert choice.from_environment() is choice.Evm.PLAIN
     monkeypatch.setenv(choice.VARIABLE, "fast")
-    with pytest.raises(choice.NoSuchMachine, match="EVMESH_EVM: 'fast' is none of plain, native, auto"):
+    with pytest.raises(choice.NoSuchMachine, match="EVMESH_EVM: 'fast' is none of plain, transpiled, native, auto"):
         choice.from_environment()
 
 
@@ -178,11 +179,40 @@ def test_native_and_auto_are_the_same_machine_once_loaded() -> None:
 @pytest.mark.usefixtures("without_native")
 def test_auto_falls_back_and_says_so_once() -> None:
     said: list[str] = []
-    assert isinstance(choice.machine(choice.Evm.AUTO, said.append), Interpreter)
-    assert isinstance(choice.machine(choice.Evm.AUTO, said.append), Interpreter)
-    assert said == ["no native EVM here: llvmlite is not installed; the plain one runs"]
-    with pytest.raises(choice.NoSuchMachine, match="choose auto or plain"):
+    first = choice.machine(choice.Evm.AUTO, said.append)
+    assert isinstance(first, TranspiledMachine)
+    assert choice.machine(choice.Evm.AUTO, said.append) is first
+    assert choice.machine(choice.Evm.TRANSPILED, said.append) is first
+    assert choice.kind_of(first) is choice.Evm.TRANSPILED
+    assert said == ["no native EVM here: llvmlite is not installed; the transpiled one runs"]
+    with pytest.raises(choice.NoSuchMachine, match="choose auto, transpiled or plain"):
         choice.machine(choice.Evm.NATIVE, said.append)
+
+
+def test_where_no_source_may_be_compiled_plain_runs() -> None:
+    """A process of its own: what an audit hook refuses stays refused."""
+    text = """
+import sys
+import node.evm.native.machine
+from node.evm.native import choice, llvm
+llvm.is_installed = lambda: False
+def hook(event, arguments):
+    if event == "compile":
+        raise RuntimeError("not allowed")
+sys.addaudithook(hook)
+print(choice.kind_of(choice.machine(choice.Evm.AUTO, print)), choice.kind_of(choice.machine(choice.Evm.AUTO, print)))
+try:
+    choice.machine(choice.Evm.TRANSPILED, print)
+except choice.NoSuchMachine as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    why = "no transpiled EVM here: RuntimeError: not allowed"
+    assert done.stdout.splitlines() == [
+        f"no native EVM here: llvmlite is not installed; {why}; the plain one runs",
+        "plain plain",
+        f"{why}; choose plain",
+    ]
 
 
 def modules_after(wanted: str) -> str:
