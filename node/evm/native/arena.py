@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 from node.evm.native.compiler.types import Struct, layout, size_of
 from node.evm.native.runtime.records import (
+    DIGEST_BYTES,
+    DIGESTS,
     HASH_BYTES,
     JOURNAL_RECORD,
     ROW_BYTES,
@@ -120,6 +122,7 @@ class Arena:
         self.init_codes = Area(INIT_CODE_BYTES)
         self.deployed = Area(DEPLOYED_BYTES)
         self.active = Area(4 << ACCOUNTS_BITS)
+        self.digests = Area(DIGESTS * DIGEST_BYTES)
         self.order = Area(size_of(Order))
         self.spec: object = None
         """Whose rules and rows lie here."""
@@ -152,6 +155,7 @@ class Arena:
             "deployed": self.deployed.address,
             "deployed_capacity": DEPLOYED_BYTES,
             "active": self.active.address,
+            "digests": self.digests.address,
         }
         for name, value in first.items():
             put(self.run, Run, name, value)

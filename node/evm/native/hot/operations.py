@@ -17,12 +17,14 @@ from node.evm.native.hot.services import (
     write_transient,
 )
 from node.evm.native.hot.text import Text, Value
-from node.evm.native.interpreter.ending import hash_of
+from node.evm.native.runtime.digests import hash_of, hash_of_pair
 from node.evm.native.runtime.memory import BYTES_MAX, grow
 from node.evm.native.runtime.records import Account, Frame, Run, Surroundings
 
 EXPONENT_UNROLLED: Final = 16
 """Smaller constant exponents become multiplications."""
+PAIR: Final = 64
+"""Bytes of a key and a slot, of which hashes are remembered."""
 MEMORY_FLOOR: Final = 96
 """Bytes that a frame must have for its units to run: compilers' scratch space and free memory pointer."""
 
@@ -263,7 +265,10 @@ def _hash(block: Writer, step: Step, operands: list[Value]) -> Value:
         words = text.result(f"lshr i64 {text.result(f'add i64 {length}, 31')}, 5")
         _pay(block, text.result(f"mul i64 {words}, {price}"))
         block.read_memory(offset, size)
-    return text.call(hash_of, text.place("%memory", place), length)
+    data = text.place("%memory", place)
+    if size == PAIR:
+        return text.call(hash_of_pair, text.field("%frame", Frame, "run"), data)
+    return text.call(hash_of, data, length)
 
 
 # --- storage and logs ---

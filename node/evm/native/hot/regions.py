@@ -197,7 +197,8 @@ class RegionBuilder:
             if target is None:
                 held.taken = Dynamic()
             elif target in landings:
-                held.taken = self._edge(target, height, known)
+                # only jumps are counted: what code falls into is as hot as what stands before it
+                held.taken = Leave(target) if self._heat.is_cold(target) else self._edge(target, height, known)
             else:
                 held.taken = Refused()
         if held.block.ending in (JUMPI, FALL):
@@ -210,9 +211,6 @@ class RegionBuilder:
 
     def _edge(self, pc: int, height: int, known: dict[int, int]) -> Edge:
         region = self.region
-        is_landing = pc in self._code.landings
-        if is_landing and self._heat.is_cold(pc):
-            return Leave(pc)
         block = self._code.block(pc)
         if block.is_dead_end or not block.steps:
             return Leave(pc)

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from node.evm.native.compiler.intrinsics import apart, copy_bytes, is_null, load256, store64, store256, swap_bytes
 from node.evm.native.compiler.types import i64, ptr, u64, u256
-from node.evm.native.interpreter.ending import hash_of
 from node.evm.native.interpreter.state import write_price
 from node.evm.native.runtime.arithmetic import power, product_modulo, quotient_of, remainder_of, sum_modulo
+from node.evm.native.runtime.digests import hash_of, hash_of_pair
 from node.evm.native.runtime.memory import UNPAYABLE, copy_padded, grow
 from node.evm.native.runtime.records import TRANSIENT, WARM, Account, Frame, Rules, Run
 from node.evm.native.runtime.world import find_slot, keep_slot
@@ -122,6 +122,7 @@ SERVICES: Final[dict[str, Callable[..., Any]]] = {
     "hot_product_modulo": product_modulo,
     "hot_power": power,
     "hot_hash": hash_of,
+    "hot_hash_pair": hash_of_pair,
     "hot_grow": grow,
     "hot_read_slot": read_slot,
     "hot_write_slot": write_slot,

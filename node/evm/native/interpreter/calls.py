@@ -22,9 +22,10 @@ from node.evm.native.compiler.intrinsics import (
     unlikely,
 )
 from node.evm.native.compiler.types import i64, ptr, size_of, u8, u64, u256
-from node.evm.native.interpreter.ending import hand_over, hash_of
+from node.evm.native.interpreter.ending import hand_over
 from node.evm.native.interpreter.flow import Handler, end, give_up_here, go, out_of_gas, static_write
 from node.evm.native.interpreter.state import access
+from node.evm.native.runtime.digests import hash_of
 from node.evm.native.runtime.memory import expand, pay_by_words
 from node.evm.native.runtime.records import (
     ASK_PRECOMPILE,

@@ -17,8 +17,8 @@ from node.evm.native.compiler.intrinsics import (
     unlikely,
 )
 from node.evm.native.compiler.types import i64, layout, ptr, u8, u64, u256
-from node.evm.native.interpreter.ending import hash_of
 from node.evm.native.interpreter.flow import Handler, end, give_up_here, go, out_of_gas, static_write
+from node.evm.native.runtime.digests import hash_of_memory
 from node.evm.native.runtime.memory import BYTES_MAX, copy_padded, expand, grow, pay_by_words, too_large
 from node.evm.native.runtime.records import (
     ASK_BLOCK_HASH,
@@ -121,7 +121,7 @@ def keccak(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
     if unlikely(gas < 0):
         return out_of_gas(frame, pc, sp, gas, rows)
     begin: u64 = u64(offset) if size != 0 else u64(0)
-    store256(sp - 64, 0, hash_of(frame.memory + begin, u64(size)))
+    store256(sp - 64, 0, hash_of_memory(Run(frame.run), frame.memory + begin, u64(size)))
     return go(frame, pc + 1, sp - 32, gas, rows)
 
 

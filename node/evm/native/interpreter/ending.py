@@ -6,14 +6,11 @@ from node.evm.native.compiler.intrinsics import (
     apart,
     copy_bytes,
     load8,
-    load256,
-    scratch,
     store256,
-    swap_bytes,
     unlikely,
 )
 from node.evm.native.compiler.types import i64, ptr, u64, u256
-from node.evm.native.runtime.keccak import keccak256
+from node.evm.native.runtime.digests import hash_of
 from node.evm.native.runtime.records import (
     CODE_CHANGED,
     CODE_LOADED,
@@ -29,13 +26,6 @@ from node.evm.native.runtime.records import (
     Run,
 )
 from node.evm.native.runtime.world import give_up, jumps_behind, keep_account, ready_code, roll_back, touch
-
-
-def hash_of(data: ptr, size: u64) -> u256:
-    """keccak256 as a word."""
-    digest: ptr = scratch(32)
-    keccak256(data, size, digest)
-    return swap_bytes(load256(digest))
 
 
 @apart

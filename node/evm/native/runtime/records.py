@@ -80,6 +80,9 @@ ROW_BYTES: Final = 16
 STACK_BYTES: Final = 1 << 16
 """Every stack begins at a multiple of this, so that a stack pointer tells how many words there are."""
 JOURNAL_RECORD: Final = 128
+DIGESTS: Final = 4096
+DIGEST_BYTES: Final = 104
+"""1 where there is one, the 64 bytes, their hash."""
 HASH_BYTES: Final = 40
 """A block's number and its hash as a word."""
 NO_LIMIT: Final = 2**62
@@ -174,6 +177,8 @@ class Run(Struct):
     """Landing places that have become hot since Python looked."""
     destroys: u64
     """Not 0 once this transaction has marked an account for deletion, be it undone."""
+    digests: ptr
+    """Hashes of 64 bytes that were computed before, by what was hashed: see ``runtime/digests``."""
     seed: u64
     """Mixed into hashes, so that nobody can choose keys that collide."""
     frames: ptr

@@ -347,3 +347,15 @@ def test_beyond_an_area_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         assert done.returncode == code, (size, alignment, at, done.stderr[-300:])
     guarded = NativeMachine(object_file.load())
     assert run_on(guarded, NESTED, others={OTHER: WRITING}) == run_on(Interpreter(), NESTED, others={OTHER: WRITING})
+
+
+def test_logs_of_many_shapes_in_rows_and_mixed(native_machine: NativeMachine) -> None:
+    chance = random.Random(4)
+    shapes = [(0, 0), (1, 32), (3, 32), (3, 31), (3, 40), (4, 0)]
+    rows = [shape for shape in shapes for _ in range(9)] + [chance.choice(shapes) for _ in range(60)] + [shapes[2]] * 20
+    code = b"".join(
+        operation(Opcode.LOG0 + topics, index % 7, size, *range(index, index + topics))
+        for index, (topics, size) in enumerate(rows)
+    )
+    found = same(native_machine, program(operation(Opcode.MSTORE, 0, 2**255 + 77), code))
+    assert [(len(log.topics), len(log.data)) for log in found.logs] == rows
