@@ -27,6 +27,7 @@ from node.joining import Joining
 from node.keys import KeyFileError, read_key, read_keys, write_key
 from node.node import VERSION, Node, WrapEngine
 from node.rpc.server import PortBusy, ServerConfig
+from node.runtime import allocator
 from node.runtime.runtime import Runtime, system_runtime
 from node.storage.database import DatabaseError, DatabaseLocked
 from node.storage.lmdb_database import LmdbDatabase
@@ -181,6 +182,7 @@ def load_node_key(config: NodeConfig, runtime: Runtime) -> bytes:
 
 
 async def _serve(make: Callable[[], Service], runtime: Runtime, log: Log) -> int:
+    allocator.settle()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -202,6 +204,7 @@ async def _serve(make: Callable[[], Service], runtime: Runtime, log: Log) -> int
     log.info("serving", where=service.ready_line())
     failed = loop.create_task(service.wait_failed())
     stopped = loop.create_task(stop.wait())
+    tidy = loop.create_task(allocator.keep_giving_back(runtime.workers))
     try:
         await _first(failed, stopped)
         if failed.done():
@@ -213,8 +216,8 @@ async def _serve(make: Callable[[], Service], runtime: Runtime, log: Log) -> int
         sys.excepthook(type(error), error, error.__traceback__)
         return FAILED
     finally:
-        stopped.cancel()
-        failed.cancel()
+        for task in (stopped, failed, tidy):
+            task.cancel()
         await service.stop()
 
 
