@@ -24,7 +24,7 @@ from typing import Any, Final, Self
 
 import lmdb
 
-from node.storage import lmdb_pages
+from node.storage import lmdb_map, lmdb_pages
 from node.storage.database import (
     KEY_BYTES_MAX,
     Batch,
@@ -55,6 +55,7 @@ class LmdbDatabase:
 
     def __init__(self, path: Path, map_size: int = MAP_BYTES) -> None:
         self._path = path
+        self._data_file = (path / lmdb_pages.DATA_FILE).resolve()  # as the system names the map
         self._write_lock = Lock()
         self._map_lock = Lock()
         """Held by every read and while the map is exchanged: LMDB may not remap under a reader."""
@@ -224,6 +225,7 @@ class LmdbDatabase:
         # Pages taken and freed within one transaction are never written: the file may end before the last page.
         lmdb_pages.extend_to_last_page(self._path, self._environment)
         self._pending, self._pending_bytes = {}, 0
+        lmdb_map.let_go(self._data_file)
 
     def _grow(self, batch_bytes: int) -> None:
         size = self._environment.info()["map_size"]

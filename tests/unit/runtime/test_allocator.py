@@ -16,8 +16,8 @@ from node.runtime.workers import ThreadWorkers
 MB = 2**20
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told anything")
 
-# Blobs between smaller values that stay: freed ones leave a heap only when they had mappings of their own, and the first
-# line raises the size from which they do, unless that is fixed.
+# Blobs between smaller values that stay: freed ones leave a heap only when they had mappings of their own, and the
+# first line raises the size from which they do, unless that is fixed.
 PROGRAM = """
 import sys
 from node.runtime import allocator
