@@ -4,8 +4,8 @@
     deliver        check each piece against the hash that was asked for, write it, walk on below it
 
 A piece is taken by its hash alone, so it does not matter who sends it. The walk starts at the root in every run and
-passes over what is on disk already: after kill -9, or under a newer root, only the rest is asked for. Nothing here
-is durable by itself: whoever makes the state a head's writes that durably, and writes do not overtake each other.
+passes over what is on disk already: after kill -9, or under a newer root, only the rest is asked for. What came is
+durable when somebody asks for it: whoever makes the state a head's, at the latest.
 
 The methods are plain and each does a bounded portion of work; call them one at a time.
 """
@@ -98,10 +98,10 @@ class StateDownload:
         self._asked += len(missing)
         return missing
 
-    def deliver(self, pieces: Sequence[Piece], values: Sequence[bytes]) -> int:
+    def deliver(self, pieces: Sequence[Piece], values: Sequence[bytes], durable: bool = False) -> int:
         """Take what came for ``pieces``, in their order: empty where the peer has none. How many came.
 
-        The others may be asked for again. Raises WrongPiece, and then nothing is written and all may be asked for
+        With ``durable`` they, and all that came before, are on disk when it returns. The others may be asked for again. Raises WrongPiece, and then nothing is written and all may be asked for
         again; BadState.
         """
         batch = Batch()
@@ -117,7 +117,7 @@ class StateDownload:
                 batch.put(key_of(piece), value)
                 came.append((piece, value))
         if came:
-            self._store.database.write(batch, durable=False)
+            self._store.database.write(batch, durable)
         self._asked -= len(came)
         self.give_back(lacking)
         for piece, value in came:

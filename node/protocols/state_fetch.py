@@ -21,6 +21,8 @@ STATE_BYTES_MAX: Final = 4 * 1024 * 1024
 TURNS: Final = 2
 """Requests that one peer works on at once: the next is under way while one is checked."""
 RUNNING_MAX: Final = 16
+SAVED_MS: Final = 1_000
+"""Between two durable writes: what a kill -9 costs at most."""
 
 
 class StalePivot(Exception):
@@ -39,6 +41,7 @@ class StateFetch:
         self._on_progress = on_progress
         self._answers: asyncio.Queue[tuple[NodeId, list[Piece], bytes | None]] = asyncio.Queue()
         self._running: dict[NodeId, int] = {}
+        self._saved_ms = sources.clock.monotonic_ms()
         self._empty_handed: dict[NodeId, None] = {}
         """Who had nothing of what it was asked for since something came."""
 
@@ -113,8 +116,12 @@ class StateFetch:
         except rlp.RLPError as error:
             self._download.give_back(pieces)
             raise BadAnswer(str(error)) from error
+        now_ms = self._sources.clock.monotonic_ms()
+        durable = now_ms - self._saved_ms >= SAVED_MS
+        if durable:
+            self._saved_ms = now_ms
         try:
-            return self._download.deliver(pieces, values)
+            return self._download.deliver(pieces, values, durable)
         except WrongPiece as error:
             raise BadAnswer(str(error)) from error
 

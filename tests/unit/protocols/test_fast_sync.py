@@ -365,3 +365,25 @@ def test_killed_at_any_moment_it_goes_on_with_what_is_on_disk(answers):
         await cluster.stop()
 
     virtually(main())
+
+
+def test_what_came_is_made_durable_as_time_passes(monkeypatch):
+    async def main():
+        cluster = await grown(10)
+        joiner = Joiner(cluster, newcomer(cluster))
+        written = []
+        write = joiner.node.database.write
+
+        def recorded(batch, durable):
+            written.append((durable, sum(key[:1] == schema.NODE for key in batch.entries)))
+            write(batch, durable)
+
+        joiner.node.database.write = recorded
+        assert await joiner.sync.run() is not None
+        pieces = [durable for durable, nodes in written if nodes]
+        # an answer takes 7 ms here, and 20 ms may pass between two durable writes
+        assert 0 < pieces.count(True) < len(pieces) / 2
+        await cluster.stop()
+
+    monkeypatch.setattr(state_fetch, "SAVED_MS", 20)
+    virtually(main())
