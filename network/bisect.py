@@ -81,6 +81,8 @@ class Finding:
     step: Step | None = None
     changes: tuple[Change, ...] = ()
     raw_block: str | None = None
+    operations: str | None = None
+    """What consensus ordered ahead of the block's transactions (RLP); it stands beside the block."""
 
 
 def find_difference(first: Ask, second: Ask) -> Finding:
@@ -121,47 +123,61 @@ def _different_blocks(asks: Sequence[Ask], number: int) -> Finding:
     blocks = [ask("eth_getBlockByNumber", hex(number), False) for ask in asks]
     header = _differences(blocks[0], blocks[1], _HEADER)
     hashes = (blocks[0]["hash"], blocks[1]["hash"])
-    raw = [ask("debug_getRawBlock", hex(number)) for ask in asks]
+    raw = [_raw(ask, number) for ask in asks]
     # each may be right about its own block: whichever the two make different things of is looked into
     for one in raw:
-        found = _compared(asks, one)
+        found = _compared(asks, *one)
         if found is not None:
-            return _finding(found, number, hashes, None, header, one)
+            return _finding(found, number, hashes, None, header, *one)
     kind = (
         Kind.INPUT
         if {"transactionsRoot", "parentHash", "timestamp", "miner", "extraData"} & set(header)
         else Kind.HASHING
     )
-    return Finding(kind, number, hashes, header=header, raw_block=raw[0])
+    return Finding(kind, number, hashes, header=header, raw_block=raw[0][0], operations=raw[0][1])
+
+
+def _raw(ask: Ask, number: int) -> tuple[str, str]:
+    """A block, and what consensus ordered into it."""
+    return ask("debug_getRawBlock", hex(number)), ask("evmesh_blockOperations", hex(number))
 
 
 def _block_that_one_lacks(asks: Sequence[Ask], ahead: int, number: int) -> Finding:
     block = asks[ahead]("eth_getBlockByNumber", hex(number), False)
-    raw = asks[ahead]("debug_getRawBlock", hex(number))
+    raw, operations = _raw(asks[ahead], number)
     hashes = (block["hash"], None) if ahead == 0 else (None, block["hash"])
-    found = _compared(asks, raw)
+    found = _compared(asks, raw, operations)
     if found is None:
-        return Finding(Kind.NONE, number, hashes, refused_by=1 - ahead, raw_block=raw)
-    return _finding(found, number, hashes, 1 - ahead, {}, raw)
+        return Finding(Kind.NONE, number, hashes, refused_by=1 - ahead, raw_block=raw, operations=operations)
+    return _finding(found, number, hashes, 1 - ahead, {}, raw, operations)
 
 
 def _finding(
-    found: Finding, number: int, hashes: tuple[Any, Any], refused_by: int | None, header: Mapping[str, Any], raw: str
+    found: Finding,
+    number: int,
+    hashes: tuple[Any, Any],
+    refused_by: int | None,
+    header: Mapping[str, Any],
+    raw: str,
+    operations: str,
 ) -> Finding:
     return Finding(
         found.kind, number, hashes, refused_by, header, found.transaction, found.transaction_hash, found.results,
-        found.step, found.changes, raw,
+        found.step, found.changes, raw, operations,
     )  # fmt: skip
 
 
-def compare_block(first: Ask, second: Ask, raw: str) -> Finding | None:
-    """What two nodes make of one block on the same state; None where it is the same. Raises Failure."""
-    return _compared((first, second), raw)
+def compare_block(first: Ask, second: Ask, raw: str, operations: str) -> Finding | None:
+    """What two nodes make of one block on the same state; None where it is the same. Raises Failure.
+
+    ``operations``: what consensus ordered into it, as evmesh_blockOperations gives it.
+    """
+    return _compared((first, second), raw, operations)
 
 
-def _compared(asks: Sequence[Ask], raw: str) -> Finding | None:
+def _compared(asks: Sequence[Ask], raw: str, operations: str) -> Finding | None:
     """What the two make of one block; None where it is the same."""
-    runs = [ask("evmesh_replayBlock", raw) for ask in asks]
+    runs = [ask("evmesh_replayBlock", raw, operations) for ask in asks]
     if runs[0]["rules"] != runs[1]["rules"]:
         return Finding(Kind.RULES, results={"rules": (runs[0]["rules"], runs[1]["rules"])})
     for name in ("parentStateRoot", "stateRootBefore"):
@@ -170,18 +186,24 @@ def _compared(asks: Sequence[Ask], raw: str) -> Finding | None:
     for index, (one, other) in enumerate(zip_longest(*(run["transactions"] for run in runs), fillvalue={})):
         results = _differences(one, other, _RESULTS)
         if results:
-            return _in_transaction(asks, raw, index, one.get("hash") or other.get("hash"), results)
+            return _in_transaction(asks, (raw, operations), index, one.get("hash") or other.get("hash"), results)
     return None
 
 
 def _in_transaction(
-    asks: Sequence[Ask], raw: str, index: int, transaction_hash: str | None, results: Mapping[str, tuple[Any, Any]]
+    asks: Sequence[Ask],
+    block: tuple[str, str],
+    index: int,
+    transaction_hash: str | None,
+    results: Mapping[str, tuple[Any, Any]],
 ) -> Finding:
     if "error" in results:
         return Finding(Kind.EXECUTION, transaction=index, transaction_hash=transaction_hash, results=results)
-    traces = [ask("evmesh_traceInBlock", raw, hex(index), STEPS) for ask in asks]
+    raw, operations = block
+    traces = [ask("evmesh_traceInBlock", raw, hex(index), STEPS, operations) for ask in asks]
     step = _first_step(traces[0]["structLogs"], traces[1]["structLogs"])
-    changes = _changes(*(ask("evmesh_traceInBlock", raw, hex(index), _PRESTATE)["post"] for ask in asks))
+    after = [ask("evmesh_traceInBlock", raw, hex(index), _PRESTATE, operations)["post"] for ask in asks]
+    changes = _changes(*after)
     if step is None and "logs" in results:
         step = _log_step(traces[0]["structLogs"], results["logs"])
     only_the_root = set(results) == {"stateRoot"} and not changes and step is None

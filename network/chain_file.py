@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from node.chain.chain import Chain
 from node.primitives.scalars import Hash32
 from node.types.blocks import Block, decode_block
 from node.types.invalid import InvalidBlock, InvalidTransaction
+from node.types.operations import Operation
 
 BLOCK_BYTES_MAX: Final = 64 * 2**20
 """The largest block that is read; the protocol allows 8 MiB (EIP-7934), older files a little more."""
@@ -111,10 +112,16 @@ def scan(path: Path, genesis: Block) -> int:
     return count
 
 
-async def import_blocks(chain: Chain, path: Path, progress: Progress = lambda number: None) -> Imported:
+async def import_blocks(
+    chain: Chain,
+    path: Path,
+    progress: Progress = lambda number: None,
+    operations: Mapping[int, tuple[Operation, ...]] | None = None,
+) -> Imported:
     """Execute every block of the file that is not there yet; the last one becomes head, safe and finalized.
 
-    Raises BadInput for a block that does not stand; the blocks before it are kept.
+    ``operations``: what consensus ordered into blocks, by height; a chain file has no place for it. Raises BadInput
+    for a block that does not stand; the blocks before it are kept.
     """
     done = skipped = waiting = waiting_bytes = 0
     head: Hash32 = chain.head.hash
@@ -129,7 +136,7 @@ async def import_blocks(chain: Chain, path: Path, progress: Progress = lambda nu
                     f"but the head here is 0x{head.hex()}",
                     hint="import into a new --datadir, or a file that goes on from the head",
                 )
-            status = await chain.new_payload(block)
+            status = await chain.new_payload(block, (operations or {}).get(block.number, ()))
             if not status.valid:
                 facts = ", ".join(f"{name}={_shown(value)}" for name, value in status.facts.items())
                 told = f"{status.reason} ({facts})" if facts else status.reason

@@ -5,7 +5,9 @@ Replaying executes the chain once, gives both sides the same state, lets each ru
 where it had one) and compares as bisect does.
 
     {"format": "evmesh-bisect 1", "genesis": {…}, "blocks": ["0x…", …], "block": "0x…",
-     "nodes": [{"name": "n0", "bug": ""}, …], "found": {…}}
+     "operations": {"17": "0x…"}, "nodes": [{"name": "n0", "bug": ""}, …], "found": {…}}
+
+``operations`` has what consensus ordered into blocks (convictions): it stands beside a block, not in it.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ from network.failures import BadInput
 from network.faults.evm_bugs import EVM_BUGS
 from network.local_node import LocalNode
 from node.chain.genesis import Genesis, GenesisError, parse_genesis
+from node.types.operations import Operation, decode_operations, encode_operations
 
 FORMAT: Final = "evmesh-bisect 1"
 FILE_BYTES_MAX: Final = 1 << 30
 BLOCKS_MAX: Final = 100_000
+NO_OPERATIONS: Final = "0xc0"
 COMPARED: Final = ("kind", "transaction", "transaction_hash", "results", "step", "changes")
 
 Progress = Callable[[int], None]
@@ -52,6 +56,8 @@ class Repro:
     blocks: tuple[bytes, ...]
     """Block 1 up to the last one that both agree on."""
     block: bytes
+    operations: Mapping[int, tuple[Operation, ...]]
+    """What consensus ordered into blocks, by height."""
     sides: tuple[Side, Side]
     found: Mapping[str, Any]
 
@@ -69,15 +75,17 @@ def write_repro(
         raise BadInput("there is no difference to write down")
     if found.number > BLOCKS_MAX:
         raise BadInput(f"{found.number} blocks are too many for a file", f"at most {BLOCKS_MAX}")
-    blocks = []
+    blocks, operations = [], {found.number: found.operations or NO_OPERATIONS}
     for number in range(1, found.number):
         blocks.append(source("debug_getRawBlock", hex(number)))
+        operations[number] = source("evmesh_blockOperations", hex(number))
         told(number)
     document = {
         "format": FORMAT,
         "genesis": json.loads(genesis),
         "blocks": blocks,
         "block": found.raw_block,
+        "operations": {str(number): one for number, one in sorted(operations.items()) if one != NO_OPERATIONS},
         "nodes": [asdict(side) for side in sides],
         "found": plain(found),
     }
@@ -122,6 +130,10 @@ def read_repro(path: Path) -> Repro:
             parse_genesis(json.dumps(document["genesis"])),
             tuple(bytes.fromhex(one[2:]) for one in document["blocks"]),
             bytes.fromhex(document["block"][2:]),
+            {
+                int(number): decode_operations(bytes.fromhex(one[2:]))
+                for number, one in document.get("operations", {}).items()
+            },
             (sides[0], sides[1]),
             dict(document["found"]),
         )
@@ -143,14 +155,15 @@ def replay_repro(repro: Repro, told: Progress = lambda number: None) -> Finding:
         chain_file.write_bytes(b"".join(repro.blocks))
         with LocalNode("chain", first, repro.genesis) as node:
             if repro.blocks:
-                node.run(import_blocks(node.chain, chain_file, told))
+                node.run(import_blocks(node.chain, chain_file, told, repro.operations))
         shutil.copytree(first, second)
         one, other = repro.sides
         with (
             LocalNode(one.name, first, repro.genesis, one.bug) as left,
             LocalNode(other.name, second, repro.genesis, other.bug) as right,
         ):
-            found = compare_block(left.call, right.call, "0x" + repro.block.hex())
+            ordered = encode_operations(repro.operations.get(len(repro.blocks) + 1, ()))
+            found = compare_block(left.call, right.call, "0x" + repro.block.hex(), "0x" + ordered.hex())
     if found is None:
         return Finding(Kind.NONE, len(repro.blocks) + 1)
     return found

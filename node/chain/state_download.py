@@ -101,8 +101,8 @@ class StateDownload:
     def deliver(self, pieces: Sequence[Piece], values: Sequence[bytes], durable: bool = False) -> int:
         """Take what came for ``pieces``, in their order: empty where the peer has none. How many came.
 
-        With ``durable`` they, and all that came before, are on disk when it returns. The others may be asked for again. Raises WrongPiece, and then nothing is written and all may be asked for
-        again; BadState.
+        With ``durable`` they, and all that came before, are on disk when it returns. The others may be asked for
+        again. Raises WrongPiece, and then nothing is written and all may be asked for again; BadState.
         """
         batch = Batch()
         came: list[tuple[Piece, bytes]] = []

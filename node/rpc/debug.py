@@ -44,6 +44,7 @@ from node.trie.nodes import NodeSource
 from node.trie.trie import Trie
 from node.types.blocks import Block, decode_block
 from node.types.invalid import InvalidBlock, InvalidTransaction
+from node.types.operations import Operation
 
 Count = NewType("Count", int)
 """A JSON number, or hex: geth takes both where it counts."""
@@ -87,8 +88,11 @@ def in_words(function: Callable[..., Any], *arguments: Any) -> Any:
         raise refused(f"tracing failed: {error}") from None
 
 
-def make_replay(api: Api, block: Block, deadline: Deadline) -> Replay:
-    """The block on its parent's state. Raises RpcError."""
+def make_replay(api: Api, block: Block, deadline: Deadline, operations: tuple[Operation, ...] | None = None) -> Replay:
+    """The block on its parent's state. Raises RpcError.
+
+    ``operations``: what consensus ordered ahead of its transactions; None for what is stored beside it.
+    """
     chain = api.backend.chain
     if block.number == 0:
         raise refused("genesis is not traceable")
@@ -103,7 +107,7 @@ def make_replay(api: Api, block: Block, deadline: Deadline) -> Replay:
         vm=TimedMachine(api.backend.vm, deadline),
         chain_id=chain.chain_id,
         block_hash=chain.block_hashes(parent),
-        operations=chain.operations_of(block.hash),
+        operations=chain.operations_of(block.hash) if operations is None else operations,
     )
 
 

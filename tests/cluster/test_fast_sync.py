@@ -17,7 +17,7 @@ WRITES = bytes.fromhex("5f3580606401 5b 8160010182 55 9060010190 808210 600657 0
 """Stores i + 1 in slot i, for a hundred slots from calldata's first word on."""
 NARROW = "40kB/s"
 
-pytestmark = pytest.mark.campaign
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(400)]
 
 
 def _deploy(code):

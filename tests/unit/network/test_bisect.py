@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,10 +14,11 @@ import pytest
 
 from network.bisect import Finding, Kind, find_difference
 from network.cli.bisect import told
-from network.failures import Failure
+from network.failures import BadInput, Failure
 from network.faults.evm_bugs import EVM_BUGS, with_bug
+from network.repro import NO_OPERATIONS, Side, is_same, read_repro, replay_repro, write_repro
 from node.chain.chain import Chain
-from node.chain.genesis import Genesis
+from node.chain.genesis import Genesis, genesis_from_json
 from node.evm.interpreter import Interpreter
 from node.primitives.scalars import Address
 from node.rpc.api import make_api
@@ -24,6 +27,7 @@ from node.rpc.service import make_dispatcher
 from node.telemetry.metrics import Metrics
 from node.txpool.pool import PoolConfig, TxPool
 from node.types.blocks import Block
+from node.types.operations import SetStorage
 from tests.builders import CHAIN_ID, build, finalize, genesis_json, inline_runtime, make_genesis, transfer
 from tests.builders import test_log as quiet_log
 
@@ -113,31 +117,41 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-def genesis() -> Genesis:
+def genesis_document() -> dict[str, Any]:
     alloc: Any = {
         **genesis_json()["alloc"],  # type: ignore[dict-item]
         "0x" + PROGRAM.hex(): {"balance": "0x0", "code": "0x" + CODE.hex(), "storage": {hex(CLEARED): "0x5"}},
     }
-    return make_genesis(alloc=alloc)
+    return genesis_json(alloc=alloc)
 
 
-async def _chain_with_the_program(at: int, length: int) -> tuple[Node, list[Block]]:
+def genesis() -> Genesis:
+    return genesis_from_json(genesis_document())
+
+
+CONVICTION = (SetStorage(PROGRAM, 77, 2**255),)
+"""What consensus orders into a block that convicts somebody."""
+
+
+async def _chain_with_the_program(at: int, length: int, convicting: tuple[int, ...] = ()) -> tuple[Node, list[Block]]:
     node, blocks = Node(genesis()), []
     for number in range(1, length + 1):
         txs = [transfer(0, number - 1)]
         if number == at:
             txs += [transfer(1, 0, to=PROGRAM, value=5, gas_limit=1_000_000), transfer(2, 0)]
-        block = await build(node.chain, node.chain.head, *txs)
+        ordered = CONVICTION if number in convicting else ()
+        block = await build(node.chain, node.chain.head, *txs, operations=ordered)
         await finalize(node.chain, block)
         blocks.append(block)
     return node, blocks
 
 
-async def _follower(spoiled: Genesis, blocks: list[Block]) -> Node:
+async def _follower(spoiled: Genesis, blocks: list[Block], convicting: tuple[int, ...] = ()) -> Node:
     """A node that takes blocks as long as it agrees with them."""
     node = Node(spoiled)
     for block in blocks:
-        if not (await node.chain.new_payload(block)).valid:
+        ordered = CONVICTION if block.number in convicting else ()
+        if not (await node.chain.new_payload(block, ordered)).valid:
             break
         await node.chain.forkchoice_updated(block.hash, block.hash, block.hash, {})
     return node
@@ -249,3 +263,44 @@ def test_the_answer_fits_a_screen_and_names_both(
         assert words in text, text
     same = told(find_difference(node.ask, node.ask), ("n0", "n1"))
     assert same[0].startswith("no difference: both are at #60")
+
+
+@pytest.mark.parametrize("convicting", [(), (3,), (3, 9), (9,)])
+def test_a_repro_file_carries_what_consensus_ordered_into_blocks(
+    convicting: tuple[int, ...], loop: asyncio.AbstractEventLoop, tmp_path: Path
+) -> None:
+    bug = "sdiv-rounds-down"
+    node, blocks = run(loop, _chain_with_the_program(9, 12, convicting))
+    spoiled = run(loop, _follower(with_bug(genesis(), bug), blocks, convicting))
+    found = find_difference(node.ask, spoiled.ask)
+    # the node that stands before the block does not have it, nor what was ordered into it
+    assert (found.number, found.refused_by, found.step and found.step.opcode) == (9, 1, "SDIV")
+    assert (found.operations != NO_OPERATIONS) is (9 in convicting)
+    file = tmp_path / "part.json"
+    document = json.dumps(genesis_document()).encode()
+    write_repro(file, found, document, (Side("n0"), Side("n3", bug)), node.ask)
+    assert sorted(json.loads(file.read_text())["operations"]) == [str(number) for number in convicting]
+    repro = read_repro(file)
+    again = replay_repro(repro)
+    assert is_same(repro, again)
+    assert again.kind is Kind.EXECUTION
+
+
+def test_operations_that_are_none_make_no_file(tmp_path: Path, loop: asyncio.AbstractEventLoop) -> None:
+    file = tmp_path / "part.json"
+    node, _ = run(loop, _chain_with_the_program(2, 2))
+    for wrong in ("0xff", "0xc1c0", "0xc4c30a8080"):
+        document = {
+            "format": "evmesh-bisect 1",
+            "genesis": genesis_document(),
+            "blocks": [],
+            "block": "0xc0",
+            "operations": {"1": wrong},
+            "nodes": [{"name": "a", "bug": ""}, {"name": "b", "bug": ""}],
+            "found": {},
+        }
+        file.write_text(json.dumps(document))
+        with pytest.raises(BadInput, match="no repro file"):
+            read_repro(file)
+        with pytest.raises(Failure, match="could not decode operations"):
+            node.ask("evmesh_replayBlock", node.ask("debug_getRawBlock", "0x1"), wrong)
