@@ -17,7 +17,7 @@ from node.primitives.scalars import Hash32
 from node.storage.database import Batch
 from node.types.blocks import Block, Header, decode_body, decode_header
 from node.types.invalid import InvalidBlock, InvalidTransaction
-from node.types.receipts import Receipt, decode_receipts, logs_bloom
+from node.types.receipts import Receipt, decode_receipts
 
 RECENT_BLOCKS: Final = 257
 """Fetched, the pivot included: a call in the pivot's place may ask BLOCKHASH of 256 blocks below it."""
@@ -71,9 +71,6 @@ class Adoption:
     def _check_receipts(self, block: Block, receipts: tuple[Receipt, ...]) -> None:
         if len(receipts) != len(block.transactions) or receipts_root(receipts) != block.header.receipts_root:
             raise BadBlock(f"receipts of block {block.number} are not those of its header")
-        for receipt in receipts:
-            if logs_bloom(receipt.logs) != receipt.bloom:
-                raise BadBlock(f"a receipt of block {block.number} has another bloom than its logs")
 
     def finish(self, seals: dict[Hash32, bytes]) -> None:
         """Everything becomes the chain, in one durable write. The pivot is head, safe and finalized."""

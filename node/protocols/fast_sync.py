@@ -126,6 +126,7 @@ class FastSync:
             state_root=pivot.state_root,
             pieces=self.pieces,
             bytes=self.bytes,
+            received_bytes=self._sources.received_bytes,
             pivots=self.pivots,
             milliseconds=self._now() - began_ms,
         )

@@ -70,6 +70,8 @@ class Sources:
         self._resting: dict[NodeId, int] = {}
         self._liars: dict[NodeId, None] = {}
         self._turn = 0
+        self.received_bytes = 0
+        """Of all answers."""
 
     def honest(self) -> list[NodeId]:
         """Live peers that have not lied, resting ones included."""
@@ -103,7 +105,9 @@ class Sources:
 
     async def ask(self, peer: NodeId, name: str, payload: bytes, bytes_max: int = PAYLOAD_BYTES_MAX) -> bytes:
         """The peer's answer. Raises RequestFailed."""
-        return await self._asker.request(peer, name, payload, REQUEST_TIMEOUT_MS, bytes_max)
+        answer = await self._asker.request(peer, name, payload, REQUEST_TIMEOUT_MS, bytes_max)
+        self.received_bytes += len(answer)
+        return answer
 
     async def until_one(self, name: str, ask: Callable[[NodeId], Awaitable[bool]]) -> None:
         """Ask one after the other until ``ask(peer)`` is content. Raises GivenUp when nobody helps for a long time."""

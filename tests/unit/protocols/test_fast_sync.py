@@ -206,6 +206,8 @@ def test_liars_are_blamed_once_and_left_for_an_honest_peer(kind):
         assert pivot is not None
         assert joiner.liars
         assert sorted(joiner.blamed) == sorted(joiner.liars)
+        # one lie each, or as many as were under way
+        assert len(joiner.penalties) <= state_fetch.TURNS * len(joiner.liars)
         await joiner.become_node()
         await cluster.height(pivot.number + 3)
         cluster.assert_agreement_from(pivot.number)
@@ -386,4 +388,25 @@ def test_what_came_is_made_durable_as_time_passes(monkeypatch):
         await cluster.stop()
 
     monkeypatch.setattr(state_fetch, "SAVED_MS", 20)
+    virtually(main())
+
+
+def test_who_lied_is_asked_nothing_more():
+    async def main():
+        cluster = await grown(2, accounts=0)
+        joiner = Joiner(cluster, newcomer(cluster))
+        mine = joiner.sync._sources
+        first, *others = mine.usable()
+        mine.blame(first, STATE, ValueError("a lie"))
+        assert sorted(mine.honest()) == sorted(mine.usable()) == sorted(others)
+        mine.rest(others[0])
+        assert others[0] not in mine.usable()
+        mine.wake()
+        assert others[0] in mine.usable()
+        for peer in others:
+            assert not mine.all_lie()
+            mine.blame(peer, STATE, ValueError("a lie"))
+        assert mine.all_lie()
+        await cluster.stop()
+
     virtually(main())

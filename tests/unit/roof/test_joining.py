@@ -33,7 +33,7 @@ class World:
     """One validator that makes blocks, and whoever joins it."""
 
     def __init__(self, engine="bft"):
-        self.blueprint = make_blueprint(1, nodes=2, weights=[1, 0], block_time_ms=50, engine=engine)
+        self.blueprint = make_blueprint(1, nodes=2, weights=[3, 1], block_time_ms=50, engine=engine)
         self.lines = []
         self.started = []
 
@@ -59,7 +59,7 @@ class World:
             database,
             log,
             plan.node_key,
-            [],
+            [plan.validator_key],
             lambda config: self._node(plan, config, runtime, database),
         )
         await self._start(one)
@@ -107,6 +107,8 @@ async def test_it_becomes_a_node_on_the_same_ports(world):
     await _until(lambda: one.node is not None and one.node.head.number > HEIGHT + 2)
     assert one.node.chain.state_from >= HEIGHT // 2
     assert one.ready_line() == ready
+    # its log is new, not lost: it has asked where the others stand, and votes by now
+    await _until(lambda: one.node.driver.inspect()["voting"])
     assert (await _ask(_url(ready), "eth_syncing"))["result"] is False
     number = hex(one.node.head.number)
     theirs, ours = [await _ask(url, "eth_getBlockByNumber", number, False) for url in (validator.rpc.url, _url(ready))]
