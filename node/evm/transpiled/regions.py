@@ -73,9 +73,8 @@ class Finder:
         entry = self._node(pc, 0, ())
         region = Region(entry, [entry], steps=len(entry.instructions))
         entry.arrivals = 1
-        for node in region.nodes:  # which grows
-            if region.steps <= STEPS_MAX:
-                self._follow(region, node)
+        for node in region.nodes:  # which grows, until the region is full
+            self._follow(region, node)
         return region
 
     def _node(self, pc: int, height: int, constants: Constants) -> Node:

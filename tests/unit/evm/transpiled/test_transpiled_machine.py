@@ -251,6 +251,17 @@ def test_stacks_that_are_too_small_or_too_high() -> None:
         same(program(filled, Opcode.JUMPDEST, Opcode.SWAP2, Opcode.JUMP))
 
 
+@pytest.mark.parametrize("last", [bytes((Opcode.POP,)) * 9, bytes((Opcode.PUSH0,)) * 9])
+def test_the_last_block_of_a_region_that_is_full_counts(last: bytes) -> None:
+    """Nothing behind it belongs to the region, but the words that it takes or leaves do."""
+    idle = bytes((Opcode.PUSH0, Opcode.POP)) * 60
+    machine = TranspiledMachine(thrift=EAGER)
+    for count in (8, 14):
+        blocks = b"".join(program(Opcode.JUMPDEST, idle, last) for _ in range(count))
+        for height in (20, 126, 130, *range(880, 980, 3)):
+            same(program(bytes((Opcode.PUSH0,)) * height, blocks, RETURN_TOP), machine=machine)
+
+
 def test_memory_that_nobody_can_pay() -> None:
     for offset in (2**32, 2**63, 2**256 - 1):
         for body in (
