@@ -28,7 +28,9 @@ from network.simulator.trace import Trace
 from network.simulator.traffic import Traffic, request
 from network.simulator.world import Machine, World
 from node.chain.feed import Finalized, NewHead, News
+from node.config import NodeConfig
 from node.consensus.engine import Engine
+from node.joining import Joining
 from node.node import Node
 from node.primitives.scalars import Address
 from node.runtime.runtime import Runtime
@@ -126,28 +128,45 @@ class Simulation:
     def _program(self, plan: NodePlan) -> Callable[[Machine, Runtime, SimulatedDatabase], Any]:
         async def run(machine: Machine, runtime: Runtime, database: SimulatedDatabase) -> None:
             name = machine.name
+            genesis = self.blueprint.genesis
             log = Log(runtime.clock, name, plan.config.node.log_level, write=self._log_to)
-            node = Node(
-                plan.config,
-                self.blueprint.genesis,
-                runtime,
-                database,
-                log,
-                plan.node_key,
-                plan.validator_key,
-                lambda engine: self.wrap_engine(name, engine),
-                listen_http=False,
-                new_keys=machine.disk is self._first_disks[name],
-            )
-            self._report_start(name, node)
-            node.chain.feed.subscribe(lambda news: self._on_news(name, news))
+            new_keys = machine.disk is self._first_disks[name]
+
+            def made(config: NodeConfig) -> Node:
+                node = Node(
+                    config,
+                    genesis,
+                    runtime,
+                    database,
+                    log,
+                    plan.node_key,
+                    plan.validator_key,
+                    lambda engine: self.wrap_engine(name, engine),
+                    listen_http=False,
+                    new_keys=new_keys,
+                )
+                self._report_start(name, node)
+                node.chain.feed.subscribe(lambda news: self._on_news(name, news))
+                return node
+
+            def joined(config: NodeConfig) -> Node:
+                node = self.nodes[name] = made(config)
+                return node
+
+            service: Node | Joining
+            if plan.config.node.sync == "full" or new_keys:
+                service = made(plan.config)
+            else:
+                keys = [plan.validator_key] if plan.validator_key else []
+                service = Joining(plan.config, genesis, runtime, database, log, plan.node_key, keys, joined, False)
             try:
-                await node.start()
-                self.nodes[name] = node
-                await node.wait_failed()
+                await service.start()
+                if isinstance(service, Node):
+                    self.nodes[name] = service
+                await service.wait_failed()
             finally:
                 self.nodes.pop(name, None)
-                await node.stop()
+                await service.stop()
 
         return run
 
