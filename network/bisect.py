@@ -103,7 +103,10 @@ def find_difference(first: Ask, second: Ask) -> Finding:
 def _hash(ask: Ask, number: int) -> str:
     block = ask("eth_getBlockByNumber", hex(number), False)
     if block is None:
-        raise Failure(f"block {number} is gone: the chain was reorganised meanwhile", "ask again")
+        raise Failure(
+            f"block {number} is gone: the chain was reorganised, or the node joined by a state and never had it",
+            "ask again, or another node",
+        )
     return str(block["hash"])
 
 

@@ -168,7 +168,10 @@ def export_blocks(
     """Write canonical blocks ``first`` to ``last``. Returns how many. Raises BadInput for one that no file can hold."""
     for number in range(first, last + 1):
         block = chain.block_by_number(number)
-        assert block is not None, "canonical blocks up to the head are stored"
+        if block is None:
+            lowest = chain.blocks_from
+            assert 0 < number < lowest, "canonical blocks up to the head are stored"
+            raise BadInput(f"block {number} never came here: this node joined by a state", f"begin at block {lowest}")
         if chain.operations_of(block.hash):
             raise BadInput(
                 f"block {number} has state writes that consensus ordered (a conviction); a chain file has no place for "

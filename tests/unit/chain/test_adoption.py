@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from network.chain_file import export_blocks
+from network.failures import BadInput
+from node.chain import adoption as adoption_module
 from node.chain.adoption import Adoption, BadBlock
 from node.storage import schema
 from node.storage.database import Batch, MemoryDatabase
@@ -106,3 +109,22 @@ def test_each_part_must_be_what_the_header_names(grown, kind):
     assert _keys(fresh) == before
     adoption.take(*rows[-1])  # an honest peer's is taken all the same
     assert adoption.next_number == BLOCKS - 1
+
+
+def test_a_chain_file_begins_where_blocks_do(grown, monkeypatch, tmp_path):
+    monkeypatch.setattr(adoption_module, "RECENT_BLOCKS", 3)
+    chain, rows = grown
+    database = MemoryDatabase()
+    fresh, adoption = _begun(chain, database)
+    for row in rows[:-4:-1]:
+        adoption.take(*row)
+    for node_key, node in chain.store.database.iterate(schema.NODE):
+        database.write(_one(node_key, node), durable=False)
+    adoption.finish({})
+    opened = make_chain(database)
+    assert opened.blocks_from == BLOCKS - 2
+    with (tmp_path / "part.rlp").open("wb") as file:
+        assert export_blocks(opened, file, BLOCKS - 2, BLOCKS) == 3
+        with pytest.raises(BadInput, match="never came here"):
+            export_blocks(opened, file, 1, BLOCKS)
+    assert fresh.head.number == 0  # who has it open already sees nothing of it

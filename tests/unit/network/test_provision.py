@@ -33,6 +33,24 @@ LEGACY_GENESIS = {
 }
 
 
+def test_how_a_node_without_blocks_catches_up(make_run):
+    run = make_run(nodes=2, sync="fast")
+    assert [load_config(run.config_file(name)).node.sync for name in ("n0", "n1")] == ["fast", "fast"]
+    for mode in ("full", "fast", "fast"):
+        run.set_sync("n1", mode)
+        assert load_config(run.config_file("n1")).node.sync == mode
+    assert load_config(run.config_file("n0")).node.sync == "fast"
+    assert run.config_file("n1").read_text().count("sync =") == 1
+    plain = make_run(nodes=2, name="plain")
+    assert load_config(plain.config_file("n0")).node.sync == "full"
+
+
+@pytest.mark.parametrize("values", [{"dev": True}, {"consensus": "instant", "nodes": 1}])
+def test_fast_sync_is_not_for_every_network(values):
+    with pytest.raises(BadInput, match="fast sync"):
+        Manifest().with_values({"sync": "fast", **values}, "test").checked()
+
+
 def test_nodes_read_their_configuration(make_run):
     run = make_run(nodes=3, block_time=0.5)
     network = run.network()
