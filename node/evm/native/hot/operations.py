@@ -17,12 +17,15 @@ from node.evm.native.hot.services import (
     write_transient,
 )
 from node.evm.native.hot.text import Text, Value
+from node.evm.native.runtime.arithmetic import product_modulo_known
 from node.evm.native.runtime.digests import hash_of, hash_of_pair
 from node.evm.native.runtime.memory import BYTES_MAX, grow
+from node.evm.native.runtime.moduli import product_modulo_again
 from node.evm.native.runtime.records import Account, Frame, Run, Surroundings
 
 EXPONENT_UNROLLED: Final = 16
 """Smaller constant exponents become multiplications."""
+SMALL_MODULUS: Final = 2**64
 PAIR: Final = 64
 """Bytes of a key and a slot, of which hashes are remembered."""
 MEMORY_FLOOR: Final = 96
@@ -136,6 +139,18 @@ def _quotient(block: Writer, step: Step, operands: list[Value]) -> Value:
         check = product_quotient if step.plain == "arithmetic.div" else signed_product_quotient
         return block.text.call(check, product, divisor, factor)
     return block.text.call(FORMULAS[step.plain], *operands)
+
+
+def _product_modulo(block: Writer, step: Step, operands: list[Value]) -> Value:
+    """Of a modulus that is known its inverse is computed here."""
+    a, b, modulus = operands
+    if not isinstance(modulus, int):
+        return block.text.call(product_modulo_again, block.text.field("%frame", Frame, "run"), a, b, modulus)
+    if modulus < SMALL_MODULUS:
+        return block.text.call(FORMULAS[step.plain], *operands)
+    bits = 256 - modulus.bit_length()
+    shifted = modulus << bits
+    return block.text.call(product_modulo_known, a, b, shifted, (2**512 - 1) // shifted - 2**256, bits)
 
 
 def _power(block: Writer, step: Step, operands: list[Value]) -> Value:
@@ -351,6 +366,7 @@ def _gas(block: Writer, step: Step, operands: list[Value]) -> Value:
 _SPECIAL: Final[dict[str, Callable[[Writer, Step, list[Value]], Value | None]]] = {
     "arithmetic.div": _quotient,
     "arithmetic.sdiv": _quotient,
+    "arithmetic.mulmod": _product_modulo,
     "arithmetic.exp": _power,
     "memory.keccak": _hash,
     "memory.mload": _load,

@@ -15,6 +15,7 @@ from node.evm.native.interpreter.state import write_price
 from node.evm.native.runtime.arithmetic import power, product_modulo, quotient_of, remainder_of, sum_modulo
 from node.evm.native.runtime.digests import hash_of, hash_of_pair
 from node.evm.native.runtime.memory import UNPAYABLE, copy_padded, grow
+from node.evm.native.runtime.moduli import product_modulo_again
 from node.evm.native.runtime.records import TRANSIENT, WARM, Account, Frame, Rules, Run
 from node.evm.native.runtime.world import find_slot, keep_slot
 
@@ -120,6 +121,7 @@ SERVICES: Final[dict[str, Callable[..., Any]]] = {
     "hot_remainder": remainder_of,
     "hot_sum_modulo": sum_modulo,
     "hot_product_modulo": product_modulo,
+    "hot_product_modulo_again": product_modulo_again,
     "hot_power": power,
     "hot_hash": hash_of,
     "hot_hash_pair": hash_of_pair,

@@ -19,13 +19,13 @@ from node.evm.native.interpreter.flow import Handler, bad_jump, go, land, out_of
 from node.evm.native.runtime.arithmetic import (
     byte_length,
     power,
-    product_modulo,
     quotient_of,
     remainder_of,
     signed_quotient,
     signed_remainder,
     sum_modulo,
 )
+from node.evm.native.runtime.moduli import product_modulo_again
 from node.evm.native.runtime.records import LANDING, Frame, Rules, Run
 
 
@@ -132,11 +132,20 @@ def _three(operation: object) -> Handler:
 
 add, mul, sub = _two(_add), _two(_mul), _two(_sub)
 div, sdiv, mod, smod = _two(quotient_of), _two(signed_quotient), _two(remainder_of), _two(signed_remainder)
-addmod, mulmod = _three(sum_modulo), _three(product_modulo)
+addmod = _three(sum_modulo)
 signextend = _two(signextended)
 lt, gt, slt, sgt, eq = _two(_lt), _two(_gt), _two(_slt), _two(_sgt), _two(_eq)
 and_, or_, xor = _two(_and), _two(_or), _two(_xor)
 byte, shl, shr, sar = _two(byte_of), _two(shifted_left), _two(shifted_right), _two(shifted_signed)
+
+
+@inline
+@handler
+def mulmod(frame: Frame, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None:
+    """(a * b) % m."""
+    word: u256 = product_modulo_again(Run(frame.run), load256(sp - 32), load256(sp - 64), load256(sp - 96))
+    store256(sp - 96, 0, word)
+    return go(frame, pc + 1, sp - 64, gas, rows)
 
 
 @inline

@@ -13,6 +13,7 @@ from node.evm.native.compiler.intrinsics import (
     apart,
     copy_bytes,
     high_half,
+    inline,
     leading_zeros,
     likely,
     load64,
@@ -197,13 +198,39 @@ def divide_words(a: u256, b: u256, quotient: ptr, remainder: ptr) -> None:
     copy_bytes(remainder, number, 32)
 
 
+@inline
+def divide_by_limb(a: u256, divisor: u64) -> u512:
+    """a / divisor for a divisor other than 0: the quotient above 64 bits of remainder."""
+    bits: u64 = leading_zeros(divisor)
+    d: u64 = divisor << bits
+    inverse: u64 = reciprocal(d)
+    back: u64 = 63 - bits
+    l0: u64 = u64(a)
+    l1: u64 = u64(a >> 64)
+    l2: u64 = u64(a >> 128)
+    l3: u64 = u64(a >> 192)
+    rest: u64 = (l2 << bits) | ((l1 >> 1) >> back)
+    above: u256 = 0
+    if (l2 | l3) != 0:
+        first: u128 = divide_two_by_one((l3 >> 1) >> back, (l3 << bits) | ((l2 >> 1) >> back), d, inverse)
+        second: u128 = divide_two_by_one(u64(first), rest, d, inverse)
+        above = (u256(high_half(first)) << 64) | u256(high_half(second))
+        rest = u64(second)
+    third: u128 = divide_two_by_one(rest, (l1 << bits) | ((l0 >> 1) >> back), d, inverse)
+    last: u128 = divide_two_by_one(u64(third), l0 << bits, d, inverse)
+    below: u256 = (u256(high_half(third)) << 64) | u256(high_half(last))
+    return (u512((above << 128) | below) << 64) | u512(u64(last) >> bits)
+
+
 @apart
 def quotient_of(a: u256, b: u256) -> u256:
     """a // b; 0 where b is 0."""
     if b == 0:
         return u256(0)
-    if (a >> 64) == 0 and (b >> 64) == 0:
-        return u256(u64(a) // u64(b))
+    if (b >> 64) == 0:
+        if (a >> 64) == 0:
+            return u256(u64(a) // u64(b))
+        return u256(divide_by_limb(a, u64(b)) >> 64)
     quotient: ptr = scratch(40)
     remainder: ptr = scratch(32)
     divide_words(a, b, quotient, remainder)
@@ -215,8 +242,10 @@ def remainder_of(a: u256, b: u256) -> u256:
     """a % b; 0 where b is 0."""
     if b == 0:
         return u256(0)
-    if (a >> 64) == 0 and (b >> 64) == 0:
-        return u256(u64(a) % u64(b))
+    if (b >> 64) == 0:
+        if (a >> 64) == 0:
+            return u256(u64(a) % u64(b))
+        return u256(u64(divide_by_limb(a, u64(b))))
     quotient: ptr = scratch(40)
     remainder: ptr = scratch(32)
     divide_words(a, b, quotient, remainder)
@@ -276,6 +305,26 @@ def product_modulo(a: u256, b: u256, modulus: u256) -> u256:
     store512(number, 0, u512(a) * u512(b))
     store64(number, 64, 0)
     return reduce_wide(number, 8, modulus)
+
+
+@inline
+def product_modulo_known(a: u256, b: u256, modulus: u256, inverse: u256, bits: u256) -> u256:
+    """(a * b) % (modulus >> bits) for a modulus that is shifted up until its top bit is set.
+
+    ``inverse`` is (2**512 - 1) // modulus - 2**256, known beforehand: the division of ``divide_two_by_one`` on words.
+    """
+    if unlikely(a >= (modulus >> bits) or b >= (modulus >> bits)):
+        return product_modulo(a, b, modulus >> bits)
+    product: u512 = u512(a << bits) * u512(b)
+    high: u256 = u256(product >> 256)
+    low: u256 = u256(product)
+    estimate: u512 = u512(inverse) * u512(high) + product
+    remainder: u256 = low - (u256(estimate >> 256) + 1) * modulus
+    if remainder > u256(estimate):
+        remainder = remainder + modulus
+    if unlikely(remainder >= modulus):
+        remainder = remainder - modulus
+    return remainder >> bits
 
 
 @apart

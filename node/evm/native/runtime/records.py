@@ -177,6 +177,12 @@ class Run(Struct):
     """Landing places that have become hot since Python looked."""
     destroys: u64
     """Not 0 once this transaction has marked an account for deletion, be it undone."""
+    modulus: u256
+    """Of the latest MULMOD; then what is known of it (``runtime/moduli``)."""
+    modulus_shifted: u256
+    modulus_inverse: u256
+    modulus_bits: u256
+    modulus_known: u64
     digests: ptr
     """Hashes of 64 bytes that were computed before, by what was hashed: see ``runtime/digests``."""
     seed: u64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 
@@ -89,8 +90,28 @@ def test_sums_and_products_modulo_at_their_edges(hot: NativeMachine, opcode: Opc
         program(operands, opcode, push(0), Opcode.MSTORE),
         after=program(push(0), Opcode.MLOAD, RETURN_TOP),
     )
-    for numbers in itertools.product(EDGES[::2], EDGES, EDGES[1::2]):
+    rows = list(itertools.product(EDGES, repeat=3))  # the modulus comes first: it is learned when it comes again
+    for numbers in rows + random.Random(1).sample(rows, 1_000):
         same(code, data=b"".join(number.to_bytes(32, "big") for number in numbers))
+
+
+@pytest.mark.parametrize(
+    "modulus",
+    [0, 1, 2**64, 2**64 + 13, 2**128 - 1, 2**200 + 7, 2**254 - 1, 2**255, 2**255 + 1, 2**256 - 2**32 - 977, 2**256 - 1],
+)
+def test_products_modulo_what_is_known(hot: NativeMachine, modulus: int) -> None:
+    """No division is left: the modulus's inverse is computed with the unit."""
+    factors = program(push(32), Opcode.CALLDATALOAD, push(0), Opcode.CALLDATALOAD)
+    code = loop(
+        2,
+        program(push(modulus), factors, Opcode.MULMOD, push(0), Opcode.MSTORE),
+        after=program(push(0), Opcode.MLOAD, RETURN_TOP),
+    )
+    assert ("product_modulo_known" in unit_text(code, RULES, None, "")[0]) == (modulus >= 2**64)
+    chance = random.Random(modulus)
+    numbers = [*EDGES, modulus - 1, modulus // 2, *(chance.randrange(modulus or 1) for _ in range(12))]
+    for a, b in itertools.product([number % 2**256 for number in numbers], repeat=2):
+        same(code, data=a.to_bytes(32, "big") + b.to_bytes(32, "big"))
 
 
 @pytest.mark.parametrize("opcode", [Opcode.DIV, Opcode.SDIV])
