@@ -7,7 +7,7 @@ created and destroyed sets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 
 from node.primitives.scalars import Address, Hash32
@@ -155,8 +155,8 @@ class Host(Protocol):
         """Append."""
         ...
 
-    def emit_logs(self, logs: Sequence[Log]) -> None:
-        """Append all of them."""
+    def emit_logs(self, logs: Iterable[Log]) -> None:
+        """Append all of them; they may be read later, or never."""
         ...
 
     # --- undo ---

@@ -11,7 +11,8 @@ Within a transaction it keeps what the EIPs define per transaction: warm sets (2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from node.crypto.hashes import EMPTY_KECCAK, EMPTY_TRIE_ROOT, keccak256
@@ -66,7 +67,7 @@ class JournaledState:
         self._destroyed: dict[Address, bool] = {}
         self._touched: dict[Address, bool] = {}
         self._refund = 0
-        self._logs: list[Log] = []
+        self._logs: list[Iterable[Log]] = []
 
     # --- transactions ---
 
@@ -413,19 +414,17 @@ class JournaledState:
     @property
     def logs(self) -> tuple[Log, ...]:
         """What this transaction has logged, in order."""
-        return tuple(self._logs)
+        return tuple(chain.from_iterable(self._logs))
 
     def emit_log(self, log: Log) -> None:
         """Append."""
-        logs = self._logs
-        self._undo.append((logs, len(logs), None))
-        logs.append(log)
+        self.emit_logs((log,))
 
-    def emit_logs(self, logs: Sequence[Log]) -> None:
-        """Append all of them."""
+    def emit_logs(self, logs: Iterable[Log]) -> None:
+        """Append all of them; they are read when somebody asks for ``logs``, which few callers of calls do."""
         held = self._logs
         self._undo.append((held, len(held), None))
-        held += logs
+        held.append(logs)
 
     # --- undo ---
 

@@ -40,7 +40,7 @@ RETURN_BYTES: Final = 2**26
 INIT_CODE_BYTES: Final = 2**26
 DEPLOYED_BYTES: Final = 2**24
 KEPT_BYTES: Final = 2**20
-"""What an area may hold on to from one message to the next."""
+"""What an area may hold on to from one message to the next: to give pages back and to take them again takes time."""
 
 
 GUARDS_VARIABLE: Final = "EVMESH_NATIVE_GUARDS"
@@ -67,14 +67,15 @@ class Area:
             _forbid((self.address & -mmap.PAGESIZE) - mmap.PAGESIZE)
         else:
             self.address = (start + alignment - 1) & -alignment
-        skipped = self.address - start
-        self.view = memoryview(self._map)[skipped : skipped + size]
+        self._skipped = self.address - start
+        self.view = memoryview(self._map)[self._skipped : self._skipped + size]
         self.size = size
 
     def release(self) -> None:
-        """Give the pages back; they read zero again."""
-        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
-            self._map.madvise(mmap.MADV_DONTNEED)
+        """Give the pages back, but for the first ones; what is read there is no longer what was written."""
+        begin = -(-(self._skipped + KEPT_BYTES) // mmap.PAGESIZE) * mmap.PAGESIZE
+        if begin < len(self._map) and hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, begin, len(self._map) - begin)
 
 
 def _forbid(page: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from node.evm.host import Host
@@ -253,7 +254,7 @@ class Bridge:
         if counters.refund:
             host.add_refund(counters.refund)
         if counters.logs_count:
-            host.emit_logs(self.logs(counters.logs_length))
+            host.emit_logs(LaterLogs(self.arena.logs.view[: counters.logs_length], self.addresses))
 
     def settle(self) -> None:
         """Do to the host what all transactions since ``begin_block`` did; the host has just begun one for it.
@@ -298,25 +299,39 @@ class Bridge:
 
     def logs(self, length: int) -> list[Log]:
         """What lies in the first ``length`` bytes."""
-        view = self.arena.logs.view[:length]
-        addresses = self.addresses
-        logs: list[Log] = []
-        at = 0
-        ahead = 1
-        while at < length:
-            _, topics, size = _LOG_HEAD.unpack_from(view, at)
-            record = 24 + 32 * topics + ((size + 7) & ~7)
-            # contracts write logs of one shape in rows: as many at once as there were before, twice
-            rows = view[at : at + min(ahead, (length - at) // record) * record]
-            alike = 1 if ahead == 1 else _alike(rows, record, topics, size)
-            end = 3 + topics
-            logs += [
-                _NEW_LOG(Log, (addresses[row[0]], row[3:end], row[end]))
-                for row in _log_shape(topics, size).iter_unpack(rows[: alike * record])
-            ]
-            at += alike * record
-            ahead = 2 * ahead if alike * record == len(rows) else 1
-        return logs
+        return read_logs(self.arena.logs.view[:length], self.addresses)
+
+
+class LaterLogs:
+    """Logs that become objects when they are read: a call that nobody asks for its logs pays for a copy of bytes."""
+
+    def __init__(self, records: memoryview, addresses: Sequence[Address]) -> None:
+        self._records = bytes(records)
+        self._addresses = tuple(addresses)
+
+    def __iter__(self) -> Iterator[Log]:
+        return iter(read_logs(memoryview(self._records), self._addresses))
+
+
+def read_logs(view: memoryview, addresses: Sequence[Address]) -> list[Log]:
+    """Records as compiled code writes them; ``addresses`` by the accounts' numbers."""
+    logs: list[Log] = []
+    at = 0
+    ahead = 1
+    while at < len(view):
+        _, topics, size = _LOG_HEAD.unpack_from(view, at)
+        record = 24 + 32 * topics + ((size + 7) & ~7)
+        # contracts write logs of one shape in rows: as many at once as there were before, twice
+        rows = view[at : at + min(ahead, (len(view) - at) // record) * record]
+        alike = 1 if ahead == 1 else _alike(rows, record, topics, size)
+        end = 3 + topics
+        logs += [
+            _NEW_LOG(Log, (addresses[row[0]], row[3:end], row[end]))
+            for row in _log_shape(topics, size).iter_unpack(rows[: alike * record])
+        ]
+        at += alike * record
+        ahead = 2 * ahead if alike * record == len(rows) else 1
+    return logs
 
 
 _NEW_LOG: Final = tuple.__new__

@@ -52,7 +52,7 @@ def plan(code: Code, heat: Heat) -> Unit:
         unit.steps += region.steps
         covered.update(place.pc for place in region.blocks)
         waiting.update(dict.fromkeys(builder.hops))
-        waiting.update((pc, None) for pc in builder.left if not heat.is_cold(pc) and pc not in covered)
+        waiting.update((pc, None) for pc in builder.left if not heat.is_cold(pc))
     for region in unit.regions.values():
         for held in region.blocks.values():
             if isinstance(held.taken, Hop) and held.taken.pc not in unit.regions:

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from node.evm.native.hot.blocks import FALL, JUMP, JUMPI, LEAVE, Block, Code
 from node.evm.opcodes import Opcode
 
-REGION_STEPS: Final = 600
+REGION_STEPS: Final = 300
 """Instructions of a region; what is reached beyond them is another one."""
 COPIES: Final = 12
 """Of one block in one region."""
