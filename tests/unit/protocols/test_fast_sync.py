@@ -17,7 +17,7 @@ from tests.driver_mesh import KEYS, Cluster, virtually
 from tests.unit.protocols.joiner import Joiner, changed, silent
 
 RECENT_BLOCKS = 6
-STALL_MS = 8_000
+STALL_MS = 15_000
 
 
 @pytest.fixture(autouse=True)

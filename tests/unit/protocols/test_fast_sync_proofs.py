@@ -22,7 +22,7 @@ from tests.builders import transfer
 from tests.driver_mesh import KEYS, Cluster, virtually
 from tests.unit.protocols.joiner import Joiner, changed
 
-STALL_MS = 8_000
+STALL_MS = 15_000
 
 
 @pytest.fixture(autouse=True)
