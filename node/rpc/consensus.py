@@ -53,7 +53,8 @@ def status(api: Api) -> Json:
     """One node at a glance. Weights, heights and counts are JSON numbers; chain values are quantities.
 
     ``head``, ``safe`` and ``finalized`` are {number, hash, stateRoot, timestamp}; ``consensus`` is evmesh_consensus
-    without its validators, ``validators`` is evmesh_validators; ``health`` is "ok" or what is wrong.
+    without its validators, ``validators`` is evmesh_validators; ``role`` is validator, follower, archive, or joining
+    while a state is fetched; ``health`` is "ok" or what is wrong.
     """
     backend = api.backend
     chain = backend.chain

@@ -410,3 +410,17 @@ def test_who_lied_is_asked_nothing_more():
         await cluster.stop()
 
     virtually(main())
+
+
+@pytest.mark.parametrize("name", [HEADERS, STATE])
+def test_answers_that_are_too_long_are_not_read(name):
+    async def main():
+        cluster = await grown(10)
+        joiner = Joiner(cluster, newcomer(cluster))
+        joiner.first_lies = (name, changed(lambda answer: answer + bytes(5_000_000)))
+        assert await joiner.sync.run() is not None
+        assert {why for _, _, why in joiner.penalties} == {"too long"}
+        assert sorted(joiner.blamed) == sorted(joiner.liars)
+        await cluster.stop()
+
+    virtually(main())
