@@ -17,7 +17,7 @@ VIEWS_KEPT: Final = 8
 CODE_BYTES_KEPT: Final = 4 * 2**20
 """A code that is the same object every time is hashed and analysed once."""
 NODES_CACHED: Final = 20_000
-"""Decoded trie nodes in memory: the upper levels of a state of a million accounts, about 20 MB when full."""
+"""Trie nodes in memory: the upper levels of a state of a million accounts, about 13 MB when full."""
 
 
 class Views:
@@ -29,7 +29,7 @@ class Views:
         self._views: BoundedCache[bytes, StateView] = BoundedCache(VIEWS_KEPT)
         self._codes: BoundedCache[bytes, bytes] = BoundedCache(CODE_BYTES_KEPT, len)
         self.nodes = NodeCache(self._node, NODES_CACHED)
-        """Trie nodes of every known root, decoded ones kept; content-addressed, so one cache serves all."""
+        """Trie nodes of every known root, the last ones kept; content-addressed, so one cache serves all."""
 
     def header(self, block_hash: bytes) -> Header | None:
         """The header of a candidate or stored block."""

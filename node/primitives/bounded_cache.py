@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -49,6 +50,15 @@ class BoundedCache(Generic[K, V]):
         young[key] = value
         if weigh is not None:
             self._weight += weigh(value)
+
+    def put_all(self, values: Mapping[Any, V]) -> None:
+        """Keep many at once; of more than the half that is kept, the last. Not where entries are weighed."""
+        assert self._weigh is None, "what is weighed is put one by one"
+        if len(self._young) + len(values) > self._half:
+            self._old, self._young = self._young, {}
+            if len(values) > self._half:
+                values = dict(islice(values.items(), len(values) - self._half, None))
+        self._young.update(values)
 
     def drop(self, key: K) -> None:
         """Forget one entry, whether it is kept or not."""

@@ -10,6 +10,7 @@ from node.primitives.scalars import Hash32
 from node.state.account import Account, decode_account
 from node.state.diff import AccountChange, StateDiff
 from node.state.view import account_key, slot_key
+from node.trie.batch_update import update
 from node.trie.node_cache import NodeCache
 from node.trie.nodes import NodeSource
 from node.trie.trie import Trie
@@ -31,10 +32,11 @@ def commit(view_root: Hash32, diff: StateDiff, nodes: NodeSource) -> CommitResul
     cache = nodes if isinstance(nodes, NodeCache) else NodeCache(nodes)
     state = Trie(view_root, cache)
     new_nodes: dict[Hash32, bytes] = {}
+    accounts: list[tuple[bytes, bytes]] = []
     for address, change in diff.accounts.items():
         key = account_key(address)
         if change is None:
-            state.delete(key)
+            accounts.append((key, b""))
             continue
         before = state.get(key)
         storage_root = EMPTY_TRIE_ROOT
@@ -44,8 +46,8 @@ def commit(view_root: Hash32, diff: StateDiff, nodes: NodeSource) -> CommitResul
             storage_root = _commit_slots(storage_root, change, cache, new_nodes)
         after = Account(change.nonce, change.balance, storage_root, change.code_hash).encode()
         if after != before:
-            state.put(key, after)
-    root, state_nodes = state.commit()
+            accounts.append((key, after))
+    root, state_nodes = update(view_root, cache, accounts)
     new_nodes.update(state_nodes)
     return CommitResult(root, new_nodes, dict(diff.codes))
 
@@ -53,12 +55,10 @@ def commit(view_root: Hash32, diff: StateDiff, nodes: NodeSource) -> CommitResul
 def _commit_slots(
     storage_root: Hash32, change: AccountChange, cache: NodeCache, new_nodes: dict[Hash32, bytes]
 ) -> Hash32:
-    storage = Trie(storage_root, cache)
-    for slot, value in change.slots.items():
-        if value:
-            storage.put(slot_key(slot), rlp.encode_int(value))
-        else:
-            storage.delete(slot_key(slot))
-    root, nodes = storage.commit()
+    root, nodes = update(
+        storage_root,
+        cache,
+        [(slot_key(slot), rlp.encode_int(value) if value else b"") for slot, value in change.slots.items()],
+    )
     new_nodes.update(nodes)
     return root

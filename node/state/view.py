@@ -76,7 +76,7 @@ def slot_key(slot: int) -> Hash32:
 class TrieView:
     """The state under ``root``, read through the trie; bounded caches of answers. Threads may share it.
 
-    ``nodes`` maps a node hash to its RLP (hand in one shared NodeCache to keep decoded nodes across views),
+    ``nodes`` maps a node hash to its RLP (hand in one shared NodeCache to keep nodes across views),
     ``codes`` a code hash to the code. Reads raise MissingNode where the root is pruned.
     """
 

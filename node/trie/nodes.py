@@ -9,6 +9,8 @@ Decoded nodes are shared between tries and threads: whoever changes one copies i
 
 from __future__ import annotations
 
+import re
+import struct
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -70,6 +72,16 @@ class Branch:
 Node: TypeAlias = Leaf | Extension | Branch
 Child: TypeAlias = "bytes | Leaf | Extension | Branch"
 
+
+def joined(path: bytes, node: Node) -> Node:
+    """``path`` above ``node``: leaves and extensions take it in front of theirs, a branch gets an extension."""
+    if isinstance(node, Leaf):
+        return Leaf(path + node.path, node.value)
+    if isinstance(node, Extension):
+        return Extension(path + node.path, node.child)
+    return Extension(path, node)
+
+
 # --- nibbles ------------------------------------------------------------------------------------
 
 _HEX_TO_NIBBLE: Final = bytes(int(chr(c), 16) if chr(c) in "0123456789abcdef" else 0 for c in range(256))
@@ -126,10 +138,20 @@ def common_prefix_length(left: bytes, right: bytes) -> int:
 # --- RLP ----------------------------------------------------------------------------------------
 
 
+_LIST_PREFIXES: Final = tuple(rlp.encode_length(size, 0xC0) for size in range(1_024))
+"""Of lists by the length of what is in them: all branches without values, all leaves of a state."""
+
+
+def list_of(payload: bytes) -> bytes:
+    """RLP of a list from its encoded items."""
+    size = len(payload)
+    return (_LIST_PREFIXES[size] if size < 1_024 else rlp.encode_length(size, 0xC0)) + payload
+
+
 def encode_leaf(path: bytes, value: bytes) -> bytes:
     """RLP of a leaf."""
     payload = rlp.encode_bytes(encode_path(path, True)) + rlp.encode_bytes(value)
-    return rlp.encode_length(len(payload), 0xC0) + payload
+    return list_of(payload)
 
 
 def encode_extension(path: bytes, reference: bytes) -> bytes:
@@ -140,8 +162,16 @@ def encode_extension(path: bytes, reference: bytes) -> bytes:
 
 def encode_branch(references: list[bytes]) -> bytes:
     """RLP of a branch from its 17 encoded items."""
-    payload = b"".join(references)
-    return rlp.encode_length(len(payload), 0xC0) + payload
+    return list_of(b"".join(references))
+
+
+def encode_node(node: Node) -> bytes:
+    """RLP of a node whose children are all references."""
+    if type(node) is Branch:
+        return encode_branch(node.children)  # type: ignore[arg-type]
+    if type(node) is Leaf:
+        return encode_leaf(node.path, node.value)
+    return encode_extension(node.path, node.child)  # type: ignore[union-attr, arg-type]
 
 
 def reference_of(encoded: bytes) -> tuple[bytes, Hash32 | None]:
@@ -159,8 +189,20 @@ def root_reference(root: bytes) -> bytes:
     return EMPTY_REFERENCE if root == EMPTY_TRIE_ROOT else b"\xa0" + root
 
 
+FULL_BRANCH_BYTES: Final = 532
+_FULL_BRANCH: Final = struct.Struct("33s" * 16)
+FULL_BRANCH_PREFIX: Final = b"\xf9\x02\x11"
+SIXTEEN_HASHES: Final = b"\xa0" * 16
+"""What a branch of sixteen children that are named by hash looks like: the upper levels of every large trie."""
+_REFERENCES: Final = re.compile(rb"\xa0.{32}|\x80", re.DOTALL)
+
+
 def decode_node(data: bytes) -> Node:
     """The node with this RLP, every child as a reference. Strict. Raises MalformedNode."""
+    if len(data) == FULL_BRANCH_BYTES and data[:3] == FULL_BRANCH_PREFIX and data[-1] == 0x80:
+        children = _FULL_BRANCH.unpack_from(data, 3)
+        if data[3:-1:HASH_REFERENCE_BYTES] == SIXTEEN_HASHES:
+            return Branch([*children, EMPTY_REFERENCE])
     try:
         start, stop, is_list = rlp.payload_span(data, 0, len(data))
         if not is_list or stop != len(data):
@@ -204,7 +246,10 @@ def _branch(items: list[Child]) -> Branch:
 
 def _split(data: bytes, start: int, stop: int) -> list[Child]:
     """The encoded items between two offsets, as slices."""
-    items: list[Child] = []
+    items: list[Child] = _REFERENCES.findall(data, start, stop)
+    if len(items) == 17 and len(b"".join(items)) == stop - start:  # type: ignore[arg-type]
+        return items  # nothing between them, and nothing else: each is a hash or empty
+    items = []
     position = start
     while position < stop:
         prefix = data[position]

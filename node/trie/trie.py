@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from node.crypto.hashes import EMPTY_TRIE_ROOT, keccak256
 from node.primitives import rlp
 from node.primitives.scalars import Hash32
+from node.trie.encoded import entry_span
 from node.trie.node_cache import NodeCache
 from node.trie.nodes import (
     EMPTY_REFERENCE,
@@ -29,8 +30,9 @@ from node.trie.nodes import (
     decode_value,
     encode_branch,
     encode_extension,
-    encode_leaf,
+    encode_node,
     from_nibbles,
+    joined,
     reference_of,
     root_reference,
     to_nibbles,
@@ -64,10 +66,19 @@ class Trie:
         path = to_nibbles(key)
         position = 0
         child = self._root
+        cache = self._cache
+        fresh = self._fresh
         while True:
             if type(child) is bytes:
                 if child == EMPTY_REFERENCE:
                     return None
+                if child[0] == 0xA0 and not fresh and position < len(path):
+                    data = cache.encoded(child[1:])
+                    span = entry_span(data, path[position])
+                    if span is not None:
+                        child = data[span[0] : span[1]]
+                        position += 1
+                        continue
                 child = self._resolve(child)
             if type(child) is Branch:
                 if position == len(path):
@@ -185,7 +196,7 @@ class Trie:
             node, position = trail.pop()
             if type(node) is Extension:
                 assert not isinstance(left, bytes)
-                left = _joined(node.path, left)
+                left = joined(node.path, left)
             else:
                 assert type(node) is Branch
                 index = path[position]
@@ -239,7 +250,7 @@ class Trie:
         node = self._resolve(child) if isinstance(child, bytes) else child
         if isinstance(node, Branch):
             return Extension(bytes((only,)), child)
-        return _joined(bytes((only,)), node)
+        return joined(bytes((only,)), node)
 
     # --- committing ---
 
@@ -252,13 +263,10 @@ class Trie:
         encoded = self._encode(root, nodes)
         root_hash = keccak256(encoded)  # the root is named by hash, however short
         nodes[root_hash] = encoded
-        self._remember(root_hash, root)
+        self._fresh[root_hash] = root
+        self._cache.remember(nodes)
         self._root = b"\xa0" + root_hash
         return root_hash, nodes
-
-    def _remember(self, node_hash: Hash32, node: Node) -> None:
-        self._fresh[node_hash] = node
-        self._cache.remember(node_hash, node)
 
     def _encode(self, node: Node, nodes: dict[Hash32, bytes]) -> bytes:
         """RLP of a node of ours; its changed children are encoded first and become references."""
@@ -273,15 +281,14 @@ class Trie:
             if type(child) is not bytes:
                 child = node.child = self._seal(child, nodes)  # type: ignore[arg-type]
             return encode_extension(node.path, child)
-        assert type(node) is Leaf
-        return encode_leaf(node.path, node.value)
+        return encode_node(node)
 
     def _seal(self, node: Node, nodes: dict[Hash32, bytes]) -> bytes:
         encoded = self._encode(node, nodes)
         reference, node_hash = reference_of(encoded)
         if node_hash is not None:
             nodes[node_hash] = encoded
-            self._remember(node_hash, node)
+            self._fresh[node_hash] = node
         return reference
 
 
@@ -303,12 +310,3 @@ def _split(node: Leaf | Extension, path: bytes, value: bytes) -> Node:
         children[VALUE_INDEX] = rlp.encode_bytes(value)
     branch = Branch(children)
     return Extension(path[:shared], branch) if shared else branch
-
-
-def _joined(path: bytes, node: Node) -> Node:
-    """``path`` above ``node``: leaves and extensions take it in front of theirs, a branch gets an extension."""
-    if isinstance(node, Leaf):
-        return Leaf(path + node.path, node.value)
-    if isinstance(node, Extension):
-        return Extension(path + node.path, node.child)
-    return Extension(path, node)

@@ -3,12 +3,17 @@ root of the dict, computed from the Yellow Paper's definition and nothing else."
 
 from __future__ import annotations
 
+import contextlib
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.crypto.hashes import EMPTY_TRIE_ROOT, keccak256
 from node.primitives import rlp
+from node.trie.batch_update import update
+from node.trie.encoded import entry_span, with_entry
 from node.trie.node_cache import NodeCache
+from node.trie.nodes import Branch, Extension, MalformedNode, MissingNode, decode_node, encode_branch
 from node.trie.proofs import proof, verify_proof
 from node.trie.sorted_build import build_sorted
 from node.trie.trie import Trie
@@ -100,6 +105,106 @@ def test_the_trie_is_a_dict_with_a_root(operations: list[tuple[str, bytes, bytes
     assert list(trie.items()) == sorted(content.items())
     store.update(nodes)
     assert dict(Trie(root, store.get).items()) == content
+
+
+def reached(root: bytes, store: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """All nodes of a trie that are named by hash."""
+    found: dict[bytes, bytes] = {}
+    waiting: list[bytes] = [] if root == EMPTY_TRIE_ROOT else [b"\xa0" + root]
+    while waiting:
+        reference = waiting.pop()
+        node = decode_node(reference if reference[0] != 0xA0 else found.setdefault(reference[1:], store[reference[1:]]))
+        children = [node.child] if isinstance(node, Extension) else []
+        if isinstance(node, Branch):
+            children = node.children[:16]
+        waiting += [child for child in children if isinstance(child, bytes) and child != b"\x80"]
+    return found
+
+
+changes = st.dictionaries(keys, st.one_of(values, st.just(b"")), max_size=30)
+hashed_keys = st.integers(0, 300).map(lambda number: keccak256(number.to_bytes(2, "big")))
+hashed = st.dictionaries(hashed_keys, values, max_size=150)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.one_of(st.dictionaries(keys, values, max_size=30), hashed),
+    st.lists(st.one_of(changes, hashed), min_size=1, max_size=4),
+    st.data(),
+    st.sampled_from([2, 1000]),
+)
+def test_many_changes_at_once_are_what_they_are_one_by_one(
+    content: dict[bytes, bytes], rounds: list[dict[bytes, bytes]], data: st.DataObject, cached: int
+) -> None:
+    """The same root and the same nodes: all that are new, and none that nobody can reach."""
+    store: dict[bytes, bytes] = {}
+    content = dict(content)
+    root = build_sorted(sorted(content.items()), store.__setitem__)
+    cache = NodeCache(store.get, cached)
+    for drawn in rounds:
+        made = dict(drawn)
+        if content:
+            made |= dict.fromkeys(data.draw(st.lists(st.sampled_from(sorted(content)), max_size=6)), b"")
+            again = data.draw(st.lists(st.sampled_from(sorted(content)), max_size=3))
+            made |= {key: content[key] for key in again}
+        trie = Trie(root, NodeCache(store.get))
+        for key, value in made.items():
+            trie.put(key, value)
+        expected, nodes = trie.commit()
+        new_root, new = update(root, cache, made.items())
+        assert new_root == expected
+        assert new.items() <= (nodes | reached(root, store)).items()
+        before, after = reached(root, store), reached(new_root, store | new)
+        assert after.keys() - before.keys() <= new.keys() <= after.keys()
+        for node_hash, encoded in new.items():
+            assert keccak256(encoded) == node_hash
+        store |= new
+        root = new_root
+        for key, value in made.items():
+            content.pop(key, None)
+            if value:
+                content[key] = value
+            assert Trie(root, cache).get(key) == (value or None)
+        assert root == build_sorted(sorted(content.items()))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(keys, values, min_size=1, max_size=40), changes, st.data())
+def test_an_update_without_a_node_says_which(
+    content: dict[bytes, bytes], made: dict[bytes, bytes], data: st.DataObject
+) -> None:
+    """One node is lost: the update finds the same root without it, or says that it is missing."""
+    store: dict[bytes, bytes] = {}
+    root = build_sorted(sorted(content.items()), store.__setitem__)
+    whole = update(root, store.get, made.items())
+    lost = data.draw(st.sampled_from(sorted(store)))
+    rest = {node_hash: encoded for node_hash, encoded in store.items() if node_hash != lost}
+    missed: bytes = lost
+    try:
+        assert update(root, rest.get, made.items()) == whole
+    except MissingNode as missing:
+        missed = missing.node_hash
+    assert missed == lost
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(keys, values, min_size=1, max_size=40), st.integers(0, 16), st.binary(min_size=1, max_size=34))
+def test_entries_lie_where_decoding_finds_them(content: dict[bytes, bytes], index: int, other: bytes) -> None:
+    store: dict[bytes, bytes] = {}
+    build_sorted(sorted(content.items()), store.__setitem__)
+    for encoded in store.values():
+        node = decode_node(encoded)
+        span = entry_span(encoded, index)
+        if not isinstance(node, Branch):
+            assert span is None
+            continue
+        assert span is not None
+        assert encoded[span[0] : span[1]] == node.children[index]
+        node.children[index] = other
+        assert with_entry(encoded, *span, other) == encode_branch(node.children)
+        for size in range(len(encoded)):
+            with contextlib.suppress(MalformedNode):
+                entry_span(encoded[:size], index)
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,6 +9,7 @@ import pytest
 
 from node.crypto.hashes import EMPTY_TRIE_ROOT, keccak256
 from node.primitives import rlp
+from node.trie.batch_update import update
 from node.trie.nodes import encode_path
 from node.trie.sorted_build import build_sorted
 from node.trie.trie import Trie
@@ -51,6 +52,10 @@ def check_root(operations: list[tuple[bytes, bytes]], root: bytes, secure: bool)
         if value:
             content[key] = value
     assert at_once.commit()[0] == stepwise == build_sorted(sorted(content.items())) == root
+    assert update(EMPTY_TRIE_ROOT, {}.get, content.items())[0] == root
+    half = dict(operations[: len(operations) // 2])
+    first, nodes = update(EMPTY_TRIE_ROOT, {}.get, half.items())
+    assert update(first, nodes.get, [*content.items(), *((key, b"") for key in half if key not in content)])[0] == root
 
 
 def test_trie_in_order_and_in_any_order() -> None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from node.crypto.hashes import EMPTY_TRIE_ROOT
 from node.primitives import rlp
+from node.trie.encoded import entry_span
 from node.trie.nodes import (
     EMPTY_REFERENCE,
+    FULL_BRANCH_BYTES,
     Branch,
     Extension,
     Leaf,
@@ -82,6 +84,31 @@ def test_node_round_trips() -> None:
     branch = decode_node(encode_branch(references))
     assert isinstance(branch, Branch)
     assert branch.children == references
+
+
+def test_a_branch_as_long_as_a_full_one() -> None:
+    """532 bytes: sixteen hashes; or a value in place of one, or a child that stands in its parent and a value."""
+    hashes = [b"\xa0" + bytes((number,)) * 32 for number in range(16)]
+    value = rlp.encode_bytes(b"v" * 32)
+    inline = encode_leaf(b"\x01", b"x" * 28)
+    branches = [[*hashes, EMPTY_REFERENCE]]
+    for hole in range(16):
+        branches.append([*hashes[:hole], EMPTY_REFERENCE, *hashes[hole + 1 :], value])
+        branches.append([*hashes[:hole], inline, *hashes[hole + 1 :], rlp.encode_bytes(b"zz")])
+    for references in branches:
+        encoded = encode_branch(references)
+        assert len(encoded) == FULL_BRANCH_BYTES
+        branch = decode_node(encoded)
+        assert isinstance(branch, Branch)
+        assert branch.children == references
+        for index, reference in enumerate(references):
+            span = entry_span(encoded, index)
+            assert span is not None
+            assert encoded[span[0] : span[1]] == reference
+    malformed = encode_branch([*hashes[:15], b"\xb8" + bytes(32), EMPTY_REFERENCE])
+    assert len(malformed) == FULL_BRANCH_BYTES
+    with pytest.raises(MalformedNode):
+        decode_node(malformed)
 
 
 def test_references() -> None:

@@ -215,6 +215,31 @@ def test_decoded_nodes_are_shared_and_never_changed() -> None:
     assert dict(Trie(root, NodeCache(store.source, 2)).items()) == pairs
 
 
+def test_a_trie_finds_what_it_has_committed_though_nobody_has_stored_it() -> None:
+    trie = Trie(EMPTY_TRIE_ROOT, NodeCache({}.get, 2))
+    pairs = {keccak256(bytes((index,))): b"v" * 40 for index in range(100)}
+    for key, value in pairs.items():
+        trie.put(key, value)
+    trie.commit()
+    assert {key: trie.get(key) for key in pairs} == pairs
+
+
+def test_many_puts_leave_the_bounded_cache_bounded() -> None:
+    cache: BoundedCache[int, str] = BoundedCache(8)
+    cache.put(-1, "first")
+    cache.put_all({number: str(number) for number in range(3)})
+    assert cache.get(-1) == "first"
+    cache.put_all({number: str(number) for number in range(100)})
+    assert len(cache) <= 8
+    assert cache.get(99) == "99"
+    for start in range(0, 50, 3):
+        cache.put_all(dict.fromkeys(range(start, start + 3), "x"))
+        assert len(cache) <= 8
+    weighed: BoundedCache[int, str] = BoundedCache(8, len)
+    with pytest.raises(AssertionError):
+        weighed.put_all({1: "x"})
+
+
 def test_the_bounded_cache_forgets_the_oldest_and_keeps_what_is_used() -> None:
     cache: BoundedCache[int, str] = BoundedCache(8)
     for number in range(100):
