@@ -27,6 +27,7 @@ CAMPAIGNS = (
     "test_byzantine.py",
     "test_containers.py",
     "test_fault_commands.py",
+    "test_hot_code.py",
     "test_load.py",
     "test_page.py",
     "test_pos.py",

@@ -83,6 +83,14 @@ def test_validators_are_in_the_genesis_and_never_funded(make_run):
     assert balances[parse_address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")] == 10_000 * ETHER
 
 
+@pytest.mark.parametrize("hot", [False, True])
+def test_hot_code_is_the_nodes_only_when_it_is_asked_for(state_home, hot):
+    manifest = Manifest().with_values({"nodes": 1, "port": 0, "p2p_port": 0, "hot": hot}, "test")
+    run = run_directory.create("a-run")
+    provision.provision(manifest, run, provision.choose_places(manifest)[0])
+    assert load_config(run.node_dir("n0") / "node.toml").node.hot is hot
+
+
 def test_two_runs_have_different_secrets(state_home):
     seeds = []
     for name in ("a-run", "b-run"):

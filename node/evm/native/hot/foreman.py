@@ -48,7 +48,7 @@ class Worker(Protocol):
 
 
 class Foreman:
-    """One for a machine; its methods may be called from any thread, and then only one of them does something."""
+    """One for a machine; its methods may be called from any thread: one at a time goes on, the others do not wait."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Foreman:
     def look(self, codes: Iterable[object], spec: Spec) -> None:
         """Some of these codes have become hot under a fork."""
         found = self._caches.get(id(spec))
-        if found is None or not self._alone:
+        if found is None:
             return
         for code in codes:
             heat = code.heat if isinstance(code, ReadyCode) else None
@@ -126,9 +126,11 @@ class Foreman:
         try:
             self._take()
             while self._asked is None and self._waiting:
-                key, (heat, rules) = next(iter(self._waiting.items()))
+                key, *_ = tuple(self._waiting)  # other threads may add to them meanwhile
+                heat, rules = self._waiting[key]
                 request = write_request(Request(heat.code, rules, None if self._everything else heat.hits()))
                 if not self._worker.ask(request):
+                    self._waiting.clear()  # there can be no worker: nobody asks for these again
                     return
                 del self._waiting[key]
                 self._asked = key, heat

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,7 +12,7 @@ from node.evm.native import choice
 from node.evm.native.codes import CodeCache
 from node.evm.native.hot import foreman as foreman_file
 from node.evm.native.hot import workers
-from node.evm.native.hot.compiling import compile_unit
+from node.evm.native.hot.compiling import InPlace, compile_unit
 from node.evm.native.hot.foreman import Foreman
 from node.evm.native.hot.rulebook import rulebook_of
 from node.evm.native.hot.units import CompiledUnit, Request, read_answer, read_request, write_answer, write_request
@@ -112,7 +113,7 @@ def test_a_machine_whose_worker_cannot_start_goes_on(machine: NativeMachine) -> 
     foreman = machine.compile_hot_code(Refusing())
     for _ in range(3):
         assert int.from_bytes(run(machine, SUM)[1], "big") == sum(range(ROUNDS + 1))
-    assert foreman.installed == 0
+    assert (foreman.installed, foreman.is_busy) == (0, False)
 
 
 def test_a_code_that_kills_the_worker_is_never_sent_again(machine: NativeMachine) -> None:
@@ -151,9 +152,21 @@ def test_a_bomb_costs_the_worker_and_nothing_else(machine: NativeMachine) -> Non
     poor.close()
 
 
-def test_another_forks_prices_are_another_unit(machine: NativeMachine) -> None:
-    from node.evm.native.hot.compiling import InPlace
+def test_threads_run_a_code_while_its_unit_is_entered(machine: NativeMachine) -> None:
+    """Long runs let other threads in: they run on the same jump map, whose marks change under them."""
+    codes = [
+        loop(ROUNDS, program(push(number), Opcode.DUP1 + 1, Opcode.ADD, push(0), Opcode.MSTORE)) for number in range(9)
+    ]
+    cold = load_machine()
+    expected = [run(cold, code) for code in codes]
+    foreman = machine.compile_hot_code(InPlace(level=0))
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(4):
+            assert list(pool.map(lambda code: run(machine, code), codes * 2)) == expected * 2
+    assert foreman.installed == len(codes)
 
+
+def test_another_forks_prices_are_another_unit(machine: NativeMachine) -> None:
     foreman = machine.compile_hot_code(InPlace(level=0))
     for spec in (osaka.SPEC, cancun.SPEC, osaka.SPEC):
         run(machine, SUM, spec=spec)
@@ -162,8 +175,6 @@ def test_another_forks_prices_are_another_unit(machine: NativeMachine) -> None:
 
 
 def test_a_code_that_comes_back_finds_its_unit(machine: NativeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from node.evm.native.hot.compiling import InPlace
-
     foreman = machine.compile_hot_code(InPlace(level=0))
     run(machine, SUM)
     cache: CodeCache = foreman.codes_of(osaka.SPEC)
