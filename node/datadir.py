@@ -19,7 +19,7 @@ from node.chain.feed import NewHead, News
 from node.chain.genesis import GENESIS_BYTES_MAX, Genesis, GenesisError, parse_genesis
 from node.config import ConfigError
 from node.evm.native import choice
-from node.pool_follows import follow_head
+from node.pool_follows import follow, follow_head
 from node.rpc.backend import Backend
 from node.rpc.server import ServerConfig
 from node.rpc.service import RpcService
@@ -115,8 +115,7 @@ class ChainServer:
         )
 
     def _on_news(self, news: News) -> None:
-        if isinstance(news, NewHead):
-            follow_head(self.pool, self._directory.chain, news)
+        follow(self.pool, self._directory.chain, news)
 
     async def start(self) -> None:
         """Listen. Raises PortBusy."""

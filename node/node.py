@@ -28,7 +28,7 @@ from node.evm.native import choice
 from node.p2p.identity import Identity
 from node.p2p.peer_set import P2PConfig
 from node.p2p.switch import Switch
-from node.pool_follows import follow_head
+from node.pool_follows import follow, follow_head
 from node.primitives.hexadecimal import HexError, from_data
 from node.primitives.scalars import ZERO_ADDRESS, Address
 from node.protocols import status
@@ -252,19 +252,18 @@ class Node:
     # --- news ---
 
     def _on_news(self, news: News) -> None:
-        if isinstance(news, NewHead):
-            if news.removed:
-                old, header = news.removed[0].header, news.header
-                self.log.warning(
-                    "reorganisation",
-                    depth=len(news.removed),
-                    old_height=old.number,
-                    old_hash=old.hash,
-                    height=header.number,
-                    hash=header.hash,
-                    transactions_undone=sum(len(block.transactions) for block in news.removed),
-                )
-            follow_head(self.pool, self.chain, news)
+        if isinstance(news, NewHead) and news.removed:
+            old, header = news.removed[0].header, news.header
+            self.log.warning(
+                "reorganisation",
+                depth=len(news.removed),
+                old_height=old.number,
+                old_hash=old.hash,
+                height=header.number,
+                hash=header.hash,
+                transactions_undone=sum(len(block.transactions) for block in news.removed),
+            )
+        follow(self.pool, self.chain, news)
 
     def _health(self) -> str | None:
         if self._task is None:

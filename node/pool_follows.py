@@ -1,11 +1,19 @@
-"""How the pool follows the head: told of each new one, with the rules and fees of the block after it."""
+"""How the pool follows the chain: told of each head, with the rules and fees of the block after it, and of finality."""
 
 from __future__ import annotations
 
 from node.chain.chain import Chain
-from node.chain.feed import NewHead
+from node.chain.feed import Finalized, NewHead, News
 from node.execution.fees import base_fee, blob_base_fee, excess_blob_gas
 from node.txpool.pool import NextBlock, TxPool
+
+
+def follow(pool: TxPool, chain: Chain, news: News) -> None:
+    """Whatever happened to the chain."""
+    if isinstance(news, NewHead):
+        follow_head(pool, chain, news)
+    elif isinstance(news, Finalized):
+        pool.on_finalized(news.header.number)
 
 
 def follow_head(pool: TxPool, chain: Chain, news: NewHead) -> None:
@@ -24,4 +32,5 @@ def follow_head(pool: TxPool, chain: Chain, news: NewHead) -> None:
         included=(tx for block in news.added for tx in block.transactions),
         reverted=(tx for block in reversed(news.removed) for tx in block.transactions),
         changed=news.changed,
+        number=header.number,
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from node.crypto.hashes import EMPTY_KECCAK
 from node.evm.host import delegation_target
@@ -16,15 +15,13 @@ from node.execution.validity import check_funds, check_sender_code, check_static
 from node.primitives.scalars import Address, Hash32
 from node.state.view import StateView
 from node.txpool.account_queue import AccountQueue, PooledTransaction, SenderAccount, pooled
+from node.txpool.limbo import Limbo
 from node.txpool.ordering import best_first
 from node.txpool.rejection import PoolCode, PoolRejected, rejected_by_rules
 from node.txpool.replacement import EvictionKey, EvictionOrder, eviction_key, may_replace
 from node.types.blobs import Sidecar
 from node.types.invalid import InvalidTransaction
 from node.types.transactions import BLOB, UNSIGNED, Transaction
-
-RECENT_BYTES_MAX: Final = 8 * 2**20
-"""Blobs of transactions that were included lately: a reorganisation may bring these back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +76,7 @@ class TxPool:
         self._spec: Spec | None = None
         self._next = NextBlock(base_fee=0, gas_limit=0)
         self._eviction: EvictionOrder | None = None
-        self._recent: dict[Hash32, Sidecar] = {}  # oldest first
-        self._recent_bytes = 0
+        self._limbo = Limbo()
         self.on_added: list[Callable[[Transaction, bool], None]] = []
         """Called with each transaction that was taken, and whether it was handed in here."""
 
@@ -304,18 +300,24 @@ class TxPool:
         included: Iterable[Transaction] = (),
         reverted: Iterable[Transaction] = (),
         changed: Iterable[Address] | None = None,
+        number: int = 0,
     ) -> None:
-        """The head moved: ``view`` is its state, ``spec`` the next block's rules.
+        """The head moved to height ``number``: ``view`` is its state, ``spec`` the next block's rules.
 
         ``included`` and ``reverted`` are the transactions of the blocks that were added and taken back. ``changed``
         names the accounts that may differ from the last head's; by default every sender's account is read again.
         """
         included_senders: dict[Address, None] = {}
-        included_hashes: list[Hash32] = []
+        included_hashes: dict[Hash32, None] = {}
+        included = list(included)
         for tx in included:
             included_senders[tx.sender] = None
-            included_hashes.append(tx.hash)
-            self._keep_recent(tx)
+            included_hashes[tx.hash] = None
+        # blobs are taken out before those that come now push the oldest out
+        undone = [(tx, self._limbo.take(tx.hash)) for tx in reverted if tx.hash not in included_hashes]
+        for tx in included:
+            if tx.type == BLOB:
+                self._limbo.keep(tx.hash, self.sidecar(tx.hash), number)
         other_rules = self._spec is not spec
         lower_limit = next_block.gas_limit < self._next.gas_limit
         self._view = view
@@ -334,23 +336,16 @@ class TxPool:
         if other_rules or lower_limit:
             self._recheck(spec, all_rules=other_rules)
         self._expire()
-        for tx in reverted:
+        for tx, sidecar in undone:
             if tx.hash not in self._by_hash:
                 try:
-                    self.add(tx, local=False, sidecar=self._recent.get(tx.hash))
+                    self.add(tx, local=False, sidecar=sidecar)
                 except PoolRejected:
                     continue  # included again, or no longer valid on the new branch
 
-    def _keep_recent(self, tx: Transaction) -> None:
-        """Remember the blobs of an included transaction for a while."""
-        sidecar = self.sidecar(tx.hash) if tx.type == BLOB else None
-        if sidecar is None:
-            return
-        self._recent[tx.hash] = sidecar
-        self._recent_bytes += sidecar.size
-        while self._recent_bytes > RECENT_BYTES_MAX:
-            oldest = next(iter(self._recent))
-            self._recent_bytes -= self._recent.pop(oldest).size
+    def on_finalized(self, number: int) -> None:
+        """No block up to height ``number`` will be undone."""
+        self._limbo.forget_final(number)
 
     def _follow(self, address: Address) -> None:
         queue = self._queues[address]

@@ -9,7 +9,7 @@ import pytest
 from network.load.constant_blobs import constant_sidecar, hashes_of
 from node.primitives.scalars import ETHER, GWEI
 from node.state.genesis_state import GenesisAccount
-from node.txpool import pool as pool_module
+from node.txpool import limbo
 from node.txpool.pool import TxPool
 from node.txpool.rejection import PoolCode, PoolRejected
 from node.types.blobs import Sidecar
@@ -68,17 +68,62 @@ def test_every_fee_must_be_twice_as_high_to_replace_it() -> None:
     assert pool.sidecar(new.hash) == SIDECAR
 
 
+def after(nonce: int) -> World:
+    """The sender has sent so many."""
+    return World({SENDERS[0]: GenesisAccount(balance=10 * ETHER, nonce=nonce)})
+
+
 def test_a_reorganisation_brings_it_back_with_its_blobs(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     pool = pool_on(world)
     first, second = blob_transaction(), blob_transaction(nonce=1)
     for tx in (first, second):
         pool.add(tx, True, SIDECAR)
-    monkeypatch.setattr(pool_module, "RECENT_BYTES_MAX", SIDECAR.size)
+    monkeypatch.setattr(limbo, "BYTES_MAX", SIDECAR.size)
     for nonce, tx in ((1, first), (2, second)):
-        later = World({SENDERS[0]: GenesisAccount(balance=10 * ETHER, nonce=nonce)})
-        follow(pool, later, included=[tx])
+        follow(pool, after(nonce), included=[tx])
     assert len(pool) == 0
     follow(pool, world, reverted=[first, second])
     assert pool.sidecar(second.hash) == SIDECAR
     assert first.hash not in pool, "the older blobs were let go"
+
+
+def test_blobs_of_the_winning_branch_do_not_push_out_those_that_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by an hour of load: six blob transactions vanished in a reorganisation, and their senders hung."""
+    world = World()
+    pool = pool_on(world)
+    lost, winning = blob_transaction(), blob_transaction(sender=1)
+    for tx in (lost, winning):
+        pool.add(tx, True, SIDECAR)
+    monkeypatch.setattr(limbo, "BYTES_MAX", SIDECAR.size)
+    follow(pool, after(1), included=[lost], number=5)
+    follow(pool, world, included=[winning], reverted=[lost], number=6)
+    assert pool.sidecar(lost.hash) == SIDECAR
+    follow(pool, world, reverted=[winning], number=7)
+    assert pool.sidecar(winning.hash) == SIDECAR
+
+
+def test_blobs_are_kept_until_their_block_is_final_however_many_follow() -> None:
+    world = World()
+    pool = pool_on(world)
+    txs = [blob_transaction(nonce=nonce) for nonce in range(100)]  # 13 MB
+    for tx in txs:
+        pool.add(tx, True, SIDECAR)
+    for nonce, tx in enumerate(txs):
+        follow(pool, after(nonce + 1), included=[tx], number=nonce + 1)
+    pool.on_finalized(40)
+    assert len(pool._limbo) == 60
+    follow(pool, after(40), reverted=txs[40:], number=40)
+    assert [pool.sidecar(tx.hash) for tx in txs[40:]] == [SIDECAR] * 60
+    assert len(pool._limbo) == 0
+
+
+def test_what_both_branches_hold_can_come_back_from_the_second() -> None:
+    pool = pool_on(World())
+    tx = blob_transaction()
+    pool.add(tx, True, SIDECAR)
+    follow(pool, after(1), included=[tx], number=1)
+    follow(pool, after(1), included=[tx], reverted=[tx], number=2)
+    pool.on_finalized(1)  # it stands higher now
+    follow(pool, World(), reverted=[tx], number=1)
+    assert pool.sidecar(tx.hash) == SIDECAR
