@@ -72,6 +72,7 @@ class SideProcess:
             return None
         self._send()
         assert process.stdout is not None
+        held = len(self._in)
         try:
             while piece := os.read(process.stdout.fileno(), 65_536):
                 self._in += piece
@@ -82,6 +83,9 @@ class SideProcess:
                     self._asked_at = None
                     return bytes(self._in[HEAD_BYTES:])
         except BlockingIOError:
+            if len(self._in) > held:  # it is writing: a pipe holds less than an answer
+                self._asked_at = time.monotonic()
+                return None
             if time.monotonic() - asked_at < self._limits.wall_seconds:
                 return None
         except OSError:

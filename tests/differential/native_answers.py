@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from node.evm.native import choice
 from node.evm.native.machine import NativeMachine, load_machine
 from node.evm.native.object_file import NativeUnavailable
 from tests.differential import chains, node_answers
@@ -12,8 +13,10 @@ from tests.differential.cases import Answer, Case
 
 @functools.cache
 def machine() -> NativeMachine:
-    """One for the process. Raises NativeUnavailable."""
-    return load_machine()
+    """One for the process; EVMESH_HOT=all compiles every code. Raises NativeUnavailable."""
+    made = load_machine()
+    choice.compile_hot_code(made, choice.hot_from_environment())
+    return made
 
 
 def available() -> str:

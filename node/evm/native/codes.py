@@ -54,8 +54,6 @@ class HeatMap:
         self._record = ctypes.create_string_buffer(
             _HEAT.pack(ctypes.addressof(self._hits), ctypes.addressof(self._entries), 0), _HEAT.size
         )
-        self.bytes = 0
-        """Of the units."""
         self.told = 0
         """Hot landing places that somebody has heard of."""
         self._count = 0
@@ -72,13 +70,12 @@ class HeatMap:
         words = memoryview(self._hits).cast("B").cast("I")
         return {pc: count for pc, count in enumerate(words) if count}
 
-    def enter(self, unit: object, entries: Mapping[int, int], size: int) -> None:
+    def enter(self, unit: object, entries: Mapping[int, int]) -> None:
         """From now on these landing places lead into ``unit``: the address of its function for each.
 
         Other threads may be running this code: an address stands in its place before a mark names it.
         """
         self._units.append(unit)
-        self.bytes += size
         for pc, address in entries.items():
             if self._count == ENTRIES_MAX:
                 return
@@ -94,7 +91,7 @@ class CodeCache:
         self,
         find_jumps: Callable[[int, int, int], None],
         bytes_max: int = BYTES_MAX,
-        made: Callable[[ReadyCode], None] | None = None,
+        made: Callable[[ReadyCode, CodeCache], None] | None = None,
     ) -> None:
         """``made`` hears of each code that is made ready; where somebody does, hits are counted, for hot code."""
         self._find_jumps = find_jumps
@@ -118,14 +115,18 @@ class CodeCache:
         self._young[code] = found
         self._young_bytes += 3 * len(code) + 300
         if found.heat is not None:
-            self._young_bytes += 4 * len(code) + 2_200 + found.heat.bytes
+            self._young_bytes += 4 * len(code) + 2_200
         return found
+
+    def weigh(self, size: int) -> None:
+        """A code that is kept has become larger by a unit."""
+        self._young_bytes += size
 
     def _make(self, code: bytes) -> ReadyCode:
         if self._made is None or not code:
             return self.once(code)
         found = ReadyCode(code, self._find_jumps, counted=True)
-        self._made(found)
+        self._made(found, self)
         return found
 
     def once(self, code: bytes) -> ReadyCode:

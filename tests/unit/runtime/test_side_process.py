@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import time
 from collections.abc import Iterator
 
@@ -67,6 +68,23 @@ def test_a_request_that_takes_too_long_ends_the_process() -> None:
     side = SideProcess(MODULE, Limits(wall_seconds=0.0))
     assert answer_of(side, b"sleep") == b""
     assert side.pid is None
+
+
+def test_an_answer_that_is_being_written_is_not_late() -> None:
+    """Nobody looked for longer than the limit, and a pipe holds only a part of the answer."""
+    side = SideProcess(MODULE, Limits())
+    assert answer_of(side, b"abc") == b"cba"
+    large = bytes(12_000_000)
+    assert side.ask(large)
+    is_aged = False
+    while (answer := side.answer()) is None:
+        if side._in and not is_aged:
+            is_aged = True
+            select.select([side._process.stdout], [], [])  # type: ignore[union-attr]  # there is more of it
+            side._asked_at = 0.0 - side._limits.wall_seconds
+        time.sleep(0.002)
+    assert answer == large
+    side.close()
 
 
 def test_memory_is_limited(side: SideProcess) -> None:

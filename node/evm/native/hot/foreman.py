@@ -68,8 +68,8 @@ class Foreman:
         self._caches: dict[int, tuple[Spec, Rulebook, CodeCache]] = {}
         self._alone: list[None] = [None]
         """Whoever takes it out is the only one inside."""
-        self._waiting: dict[Key, tuple[HeatMap, Rulebook]] = {}
-        self._asked: tuple[Key, HeatMap] | None = None
+        self._waiting: dict[Key, tuple[HeatMap, Rulebook, CodeCache]] = {}
+        self._asked: tuple[Key, HeatMap, CodeCache] | None = None
         self._units: dict[Key, list[CompiledUnit]] = {}
         self._bytes = 0
         self._never: dict[Key, None] = {}
@@ -81,21 +81,21 @@ class Foreman:
         found = self._caches.get(id(spec))
         if found is None:
             rules = rulebook_of(spec)
-            found = spec, rules, CodeCache(self._find_jumps, made=lambda code: self._made(code, rules))
+            found = spec, rules, CodeCache(self._find_jumps, made=lambda code, cache: self._made(code, rules, cache))
             while len(self._caches) >= SPECS_KEPT:
                 self._caches.pop(next(iter(self._caches)), None)
             self._caches[id(spec)] = found
         return found[2]
 
-    def _made(self, code: ReadyCode, rules: Rulebook) -> None:
+    def _made(self, code: ReadyCode, rules: Rulebook, cache: CodeCache) -> None:
         """A code came back that had units before."""
         assert code.heat is not None
         key = _key(code.heat, rules)
         units = self._units.get(key, ())
         for unit in units:
-            self._enter(code.heat, unit)
+            self._enter(code.heat, unit, cache)
         if self._everything and not units and key not in self._never:
-            self._waiting[key] = code.heat, rules
+            self._waiting[key] = code.heat, rules, cache
             self.go_on()
 
     def look(self, codes: Iterable[object], spec: Spec) -> None:
@@ -109,7 +109,7 @@ class Foreman:
                 heat.told = heat.hot()
                 key = _key(heat, found[1])
                 if key not in self._never and len(self._units.get(key, ())) < UNITS_A_CODE:
-                    self._waiting[key] = heat, found[1]
+                    self._waiting[key] = heat, found[1], found[2]
         self.go_on()
 
     @property
@@ -127,13 +127,13 @@ class Foreman:
             self._take()
             while self._asked is None and self._waiting:
                 key, *_ = tuple(self._waiting)  # other threads may add to them meanwhile
-                heat, rules = self._waiting[key]
+                heat, rules, cache = self._waiting[key]
                 request = write_request(Request(heat.code, rules, None if self._everything else heat.hits()))
                 if not self._worker.ask(request):
                     self._waiting.clear()  # there can be no worker: nobody asks for these again
                     return
                 del self._waiting[key]
-                self._asked = key, heat
+                self._asked = key, heat, cache
                 self._take()
         finally:
             self._alone.append(None)
@@ -144,9 +144,9 @@ class Foreman:
         text = self._worker.answer()
         if text is None:
             return
-        (key, heat), self._asked = self._asked, None
+        (key, heat, cache), self._asked = self._asked, None
         unit = read_answer(text)
-        if unit is None or not unit.entries or len(unit.content) > UNIT_BYTES_MAX or not self._enter(heat, unit):
+        if unit is None or not unit.entries or len(unit.content) > UNIT_BYTES_MAX or not self._enter(heat, unit, cache):
             self._refuse(key)
             return
         self._units.setdefault(key, []).append(unit)
@@ -155,12 +155,13 @@ class Foreman:
             oldest = self._units.pop(next(iter(self._units)))
             self._bytes -= sum(len(unit.content) for unit in oldest)
 
-    def _enter(self, heat: HeatMap, unit: CompiledUnit) -> bool:
+    def _enter(self, heat: HeatMap, unit: CompiledUnit, cache: CodeCache) -> bool:
         try:
             loaded = self._load(unit.content)
         except (OSError, RuntimeError):
             return False
-        heat.enter(loaded, dict.fromkeys(unit.entries, loaded.addresses[NAME]), len(unit.content))
+        heat.enter(loaded, dict.fromkeys(unit.entries, loaded.addresses[NAME]))
+        cache.weigh(len(unit.content))
         self.installed += 1
         return True
 

@@ -188,9 +188,17 @@ def test_a_code_that_comes_back_finds_its_unit(machine: NativeMachine, monkeypat
     assert not foreman._units, "too many bytes: the oldest go"
 
 
+def test_units_weigh_in_the_cache_of_codes(machine: NativeMachine) -> None:
+    foreman = machine.compile_hot_code(InPlace(level=0))
+    run(machine, SUM)
+    cache = foreman.codes_of(osaka.SPEC)
+    unit = next(iter(foreman._units.values()))[0]
+    assert cache._young_bytes > len(unit.content) + 7 * len(SUM)
+
+
 def test_marks_of_codes_that_are_not_counted() -> None:
     machine = load_machine()
-    plain, counted = (CodeCache(machine._find_jumps, made=made).get(SUM) for made in (None, lambda code: None))
+    plain, counted = (CodeCache(machine._find_jumps, made=made).get(SUM) for made in (None, lambda code, cache: None))
     assert plain.heat is None
     assert plain._jumps.raw[8 + HEAD] == LANDING
     assert counted._jumps.raw[8 + HEAD] == COUNTED

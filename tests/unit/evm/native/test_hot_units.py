@@ -7,14 +7,17 @@ import random
 
 import pytest
 
+from node.evm.native import llvm
 from node.evm.native.choice import Hot
+from node.evm.native.hot import library
 from node.evm.native.hot.blocks import DOES, Code
-from node.evm.native.hot.compiling import unit_text
+from node.evm.native.hot.compiling import InPlace, unit_text
+from node.evm.native.hot.emitter import NAME
 from node.evm.native.hot.plan import plan
 from node.evm.native.hot.regions import Heat
 from node.evm.native.hot.rulebook import rulebook_of
 from node.evm.native.interpreter.catalogue import ENTRIES
-from node.evm.native.machine import NativeMachine
+from node.evm.native.machine import NativeMachine, load_machine
 from node.evm.opcodes import Opcode
 from node.evm.outcome import Success
 from node.evm.spec import Spec
@@ -211,6 +214,19 @@ def test_units_are_really_entered(hot: NativeMachine) -> None:
     before = foreman.installed
     same(code)
     assert foreman.installed == before + 1
+
+
+def test_a_unit_that_llvm_loads_does_the_same(native_machine: NativeMachine) -> None:
+    """Where there is no loader of our own."""
+    machine = load_machine()
+    foreman = machine.compile_hot_code(InPlace(level=0))
+    symbols = library.symbols(machine._loaded.addresses)
+    foreman._load = lambda content: llvm.LoadedObject(content, (NAME,), symbols)
+    body = program(operation(Opcode.KECCAK256, 0, 64), push(3), Opcode.SDIV, push(32), Opcode.MSTORE)
+    code = loop(3_000, body, after=program(push(32), Opcode.MLOAD, RETURN_TOP))
+    for _ in range(2):
+        assert seen(machine, code) == seen(native_answers.machine(), code)
+    assert foreman.installed == 1
 
 
 def test_all_that_a_unit_does_is_an_instruction() -> None:
