@@ -81,7 +81,7 @@ class _Batch:
         if type(child) is bytes:
             if child == EMPTY_REFERENCE:
                 return self._grown(depth, first, end)
-            node = self._cache.node(child[1:]) if child[0] == 0xA0 else decode_node(child)
+            node = decode_node(self._cache.passing(child[1:]) if child[0] == 0xA0 else child)
         else:
             node = child  # type: ignore[assignment]
         if type(node) is Branch:
@@ -209,7 +209,7 @@ class _Batch:
             if reference[0] != 0xA0:
                 node = decode_node(reference)
                 break
-            data = self._cache.encoded(reference[1:])
+            data = self._cache.passing(reference[1:])
             if depth == len(path):
                 node = decode_node(data)
                 break

@@ -46,6 +46,13 @@ class NodeCache:
             self._nodes.put(node_hash, encoded)
         return encoded
 
+    def passing(self, node_hash: bytes) -> bytes:
+        """The same for who replaces the node: what is not kept already, is not from now on. Raises MissingNode."""
+        encoded = self._nodes.get(node_hash) or self._source(node_hash)
+        if encoded is None:
+            raise MissingNode(node_hash)
+        return encoded
+
     def node(self, node_hash: bytes) -> Node:
         """The decoded node, the caller's own. Raises MissingNode or MalformedNode."""
         return decode_node(self.encoded(node_hash))

@@ -207,6 +207,10 @@ def decode_node(data: bytes) -> Node:
         start, stop, is_list = rlp.payload_span(data, 0, len(data))
         if not is_list or stop != len(data):
             raise MalformedNode("a node is one list")
+        items: list[Child] = _REFERENCES.findall(data, start, stop)
+        if len(items) == 17 and len(b"".join(items)) == stop - start:  # type: ignore[arg-type]
+            # nothing between them, and nothing else: each is a hash or empty
+            return _with_two_entries(items, 17 - items.count(EMPTY_REFERENCE))
         items = _split(data, start, stop)
     except rlp.RLPError as error:
         raise MalformedNode(str(error)) from error
@@ -239,6 +243,10 @@ def _branch(items: list[Child]) -> Branch:
     if value != EMPTY_REFERENCE:
         _string(value, "value")
         used += 1
+    return _with_two_entries(items, used)
+
+
+def _with_two_entries(items: list[Child], used: int) -> Branch:
     if used < 2:
         raise MalformedNode(f"branch with {used} entries")
     return Branch(items)
@@ -246,10 +254,7 @@ def _branch(items: list[Child]) -> Branch:
 
 def _split(data: bytes, start: int, stop: int) -> list[Child]:
     """The encoded items between two offsets, as slices."""
-    items: list[Child] = _REFERENCES.findall(data, start, stop)
-    if len(items) == 17 and len(b"".join(items)) == stop - start:  # type: ignore[arg-type]
-        return items  # nothing between them, and nothing else: each is a hash or empty
-    items = []
+    items: list[Child] = []
     position = start
     while position < stop:
         prefix = data[position]
