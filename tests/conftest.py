@@ -4,6 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# a machine that does other things, too, makes an example slow, not wrong
+settings.register_profile("evmesh", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("evmesh")
 
 UNCOUNTED = ("differential", "property", "simulation", "vectors")
 """Counting would double or treble their time."""
