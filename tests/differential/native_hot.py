@@ -184,8 +184,18 @@ class Program:
             self.push(chance.choice((0, 5, 32, 100)))
             self.offset()
             self.op(0xA0 + topics, -2 - topics)
-        elif kind < 0.87:
+        elif kind < 0.855:
             self.op(chance.choice((0x5A, 0x59)), 1)
+        elif kind < 0.87:
+            if chance.random() < 0.7:
+                self.push(chance.choice((0, 1, 32, 64, 136, 200)))
+            else:
+                self.operand()
+                self.push(0x7F)
+                self.op(0x16, -1)
+            self.offset()
+            self.offset()
+            self.op(chance.choice((0x37, 0x39, 0x5E, 0x5E)) if self.modern else 0x37, -3)
         elif kind < 0.94 and self.height > self.floor + 1:
             self.op(0x8F + chance.randint(1, min(16, self.height - self.floor - 1)), 0)
         elif kind < 0.98 and self.height > self.floor:

@@ -15,8 +15,9 @@ REACH_MAX: Final = 48
 _DOES: Final = {
     "arithmetic": "add mul sub div sdiv mod smod addmod mulmod exp signextend",
     "bitwise": "lt gt slt sgt eq iszero and_ or_ xor not_ byte shl shr sar clz",
-    "memory": "keccak mload mstore mstore8 msize",
-    "context": "address origin caller callvalue calldataload calldatasize codesize gasprice returndatasize selfbalance",
+    "memory": "keccak mload mstore mstore8 msize mcopy",
+    "context": "address origin caller callvalue calldataload calldatasize calldatacopy codesize codecopy gasprice "
+    "returndatasize selfbalance",
     "block": "coinbase timestamp number difficulty prevrandao gaslimit chainid basefee blobbasefee",
     "stack": "pop push0 push push1 push2 dup swap",
     "storage": "sload sstore tload tstore",

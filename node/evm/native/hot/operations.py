@@ -9,6 +9,9 @@ from node.evm.native.hot.blocks import Step
 from node.evm.native.hot.formulas import FORMULAS, exponent_bytes, product_quotient, signed_product_quotient
 from node.evm.native.hot.rulebook import Rulebook
 from node.evm.native.hot.services import (
+    copy_call_data,
+    copy_code,
+    copy_memory,
     read_call_data,
     read_slot,
     read_transient,
@@ -270,20 +273,52 @@ def _piece(block: Writer, offset: Value, size: Value) -> tuple[str, str]:
 
 def _hash(block: Writer, step: Step, operands: list[Value]) -> Value:
     offset, size = operands
-    text, price = block.text, block.rules.keccak_word
-    if isinstance(size, int) and size <= BYTES_MAX:
-        block.charge(price * ((size + 31) // 32))
-        place, length = _piece(block, offset, size)
-        block.read_memory(offset, size)
-    else:
-        place, length = _piece(block, offset, size)
-        words = text.result(f"lshr i64 {text.result(f'add i64 {length}, 31')}, 5")
-        _pay(block, text.result(f"mul i64 {words}, {price}"))
-        block.read_memory(offset, size)
+    text = block.text
+    place, length = _paid_piece(block, offset, size, block.rules.keccak_word)
+    block.read_memory(offset, size)
     data = text.place("%memory", place)
     if size == PAIR:
         return text.call(hash_of_pair, text.field("%frame", Frame, "run"), data)
     return text.call(hash_of, data, length)
+
+
+def _copy(block: Writer, step: Step, operands: list[Value]) -> None:
+    """CALLDATACOPY and CODECOPY."""
+    target, source, size = operands
+    place, length = _paid_piece(block, target, size, block.rules.copy_word)
+    function = copy_call_data if step.plain == "context.calldatacopy" else copy_code
+    block.text.call(function, "%frame", place, source, length)
+    block.wrote_memory(target, size)
+
+
+def _copy_inside(block: Writer, step: Step, operands: list[Value]) -> None:
+    """MCOPY: both pieces are there when the one that lies further behind is."""
+    target, source, size = operands
+    text = block.text
+    if size == 0:
+        return
+    if isinstance(target, int) and isinstance(source, int):
+        behind: Value = max(target, source)
+    else:
+        is_target = text.result(f"icmp ugt i256 {target}, {source}")
+        behind = text.result(f"select i1 {is_target}, i256 {target}, i256 {source}")
+    _, length = _paid_piece(block, behind, size, block.rules.copy_word)
+    begin, other = (text.result(f"trunc i256 {offset} to i64") for offset in (target, source))
+    text.call(copy_memory, "%frame", begin, other, length)
+    block.read_memory(source, size)
+    block.wrote_memory(target, size)
+
+
+def _paid_piece(block: Writer, offset: Value, size: Value, price: int) -> tuple[str, str]:
+    """A piece of memory, grown, and paid by its words: offset and size in 64 bits."""
+    text = block.text
+    if isinstance(size, int) and size <= BYTES_MAX:
+        block.charge(price * ((size + 31) // 32))
+        return _piece(block, offset, size)
+    place, length = _piece(block, offset, size)
+    words = text.result(f"lshr i64 {text.result(f'add i64 {length}, 31')}, 5")
+    _pay(block, text.result(f"mul i64 {words}, {price}"))
+    return place, length
 
 
 # --- storage and logs ---
@@ -373,6 +408,9 @@ _SPECIAL: Final[dict[str, Callable[[Writer, Step, list[Value]], Value | None]]] 
     "memory.mstore": _store,
     "memory.mstore8": _store_byte,
     "memory.msize": _memory_size,
+    "memory.mcopy": _copy_inside,
+    "context.calldatacopy": _copy,
+    "context.codecopy": _copy,
     "storage.sload": _read,
     "storage.tload": _read,
     "storage.sstore": _write,

@@ -116,6 +116,24 @@ def read_call_data(frame: Frame, offset: u256, place: ptr) -> None:
     copy_padded(place, frame.data, frame.data_size, offset, u64(32))
 
 
+@apart
+def copy_call_data(frame: Frame, place: u64, source: u256, size: u64) -> None:
+    """CALLDATACOPY into memory that is there."""
+    copy_padded(frame.memory + place, frame.data, frame.data_size, source, size)
+
+
+@apart
+def copy_code(frame: Frame, place: u64, source: u256, size: u64) -> None:
+    """CODECOPY into memory that is there."""
+    copy_padded(frame.memory + place, frame.code, frame.code_size, source, size)
+
+
+@apart
+def copy_memory(frame: Frame, place: u64, source: u64, size: u64) -> None:
+    """MCOPY inside memory that is there."""
+    copy_bytes(frame.memory + place, frame.memory + source, size)
+
+
 SERVICES: Final[dict[str, Callable[..., Any]]] = {
     "hot_quotient": quotient_of,
     "hot_remainder": remainder_of,
@@ -132,5 +150,8 @@ SERVICES: Final[dict[str, Callable[..., Any]]] = {
     "hot_write_transient": write_transient,
     "hot_write_log": write_log,
     "hot_read_call_data": read_call_data,
+    "hot_copy_call_data": copy_call_data,
+    "hot_copy_code": copy_code,
+    "hot_copy_memory": copy_memory,
 }
 """By the names under which the machine's object file shows them."""

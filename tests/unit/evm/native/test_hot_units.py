@@ -154,6 +154,23 @@ def test_every_amount_of_gas(hot: NativeMachine) -> None:
         same(code, gas=gas, static=True)
 
 
+@pytest.mark.parametrize("opcode", [Opcode.CALLDATACOPY, Opcode.CODECOPY, Opcode.MCOPY])
+def test_copies_of_every_kind(hot: NativeMachine, opcode: Opcode) -> None:
+    """Sizes, targets and sources that are known, unknown, far, empty, or overlap."""
+    known = b"".join(
+        operation(opcode, target, source, size)
+        for target, source, size in ((0, 1, 70), (1, 0, 70), (200, 5, 33), (2**70, 2**80, 0), (300, 2**32 - 99, 0))
+    )
+    unknown = program(*(program(push(32 * place), Opcode.CALLDATALOAD) for place in range(3)), opcode)
+    code = loop(2, program(operation(Opcode.MSTORE, 7, 2**255 + 99), known, unknown), after=RETURN_TOP[:0])
+    code = program(code, Opcode.MSIZE, push(0), Opcode.RETURN)
+    for numbers in itertools.product((0, 1, 31, 64, 700, 2**33, 2**255), repeat=3):
+        same(code, data=b"".join(number.to_bytes(32, "big") for number in numbers))
+    whole = used(code)
+    for gas in range(0, whole, 3):
+        same(code, gas=gas)
+
+
 def test_what_was_done_is_not_done_again(hot: NativeMachine) -> None:
     """The unit leaves in the middle of a block, behind what cannot be done twice: the halt is the interpreter's."""
     read_cold = program(Opcode.DUP1, Opcode.SLOAD, Opcode.POP)
