@@ -161,14 +161,36 @@ def test_copies_of_every_kind(hot: NativeMachine, opcode: Opcode) -> None:
         operation(opcode, target, source, size)
         for target, source, size in ((0, 1, 70), (1, 0, 70), (200, 5, 33), (2**70, 2**80, 0), (300, 2**32 - 99, 0))
     )
-    unknown = program(*(program(push(32 * place), Opcode.CALLDATALOAD) for place in range(3)), opcode)
-    code = loop(2, program(operation(Opcode.MSTORE, 7, 2**255 + 99), known, unknown), after=RETURN_TOP[:0])
-    code = program(code, Opcode.MSIZE, push(0), Opcode.RETURN)
+    # both offsets grow from round to round: the first one is the interpreter's
+    source = program(Opcode.DUP1 + 1, push(300), Opcode.MUL, push(1000), Opcode.SUB, push(32), Opcode.CALLDATALOAD)
+    target = program(Opcode.DUP1 + 2, push(200), Opcode.MUL, push(900), Opcode.SUB, push(64), Opcode.CALLDATALOAD)
+    unknown = program(push(0), Opcode.CALLDATALOAD, source, Opcode.ADD, target, Opcode.ADD, opcode)
+    body = program(operation(Opcode.MSTORE, 7, 2**255 + 99), known, unknown)
+    code = loop(3, body, after=program(Opcode.MSIZE, push(0), Opcode.RETURN))
     for numbers in itertools.product((0, 1, 31, 64, 700, 2**33, 2**255), repeat=3):
         same(code, data=b"".join(number.to_bytes(32, "big") for number in numbers))
     whole = used(code)
     for gas in range(0, whole, 3):
         same(code, gas=gas)
+
+
+def test_memory_at_known_places_grows_in_a_unit(hot: NativeMachine) -> None:
+    """What the first rounds, which are the interpreter's, jump over."""
+    grows = (
+        operation(Opcode.MCOPY, 2_000, 40, 50),
+        operation(Opcode.MCOPY, 40, 3_000, 50),
+        operation(Opcode.MSTORE, 4_000, 9),
+        program(operation(Opcode.KECCAK256, 5_000, 77), push(0), Opcode.MSTORE),
+        operation(Opcode.LOG0, 6_000, 77),
+        operation(Opcode.CALLDATACOPY, 7_000, 1, 33),
+    )
+    for rare in (*grows, b"".join(grows)):
+        over = len(FRAME) + 3 + 1 + 8 + len(rare)
+        body = program(Opcode.DUP1, push(2), Opcode.LT, push(over, 2), Opcode.JUMPI, rare, Opcode.JUMPDEST)
+        code = loop(4, body, after=program(Opcode.MSIZE, push(0), Opcode.RETURN))
+        assert code[over] == Opcode.JUMPDEST
+        for gas in range(used(code) - 700, used(code) + 1):
+            same(code, gas=gas)
 
 
 def test_what_was_done_is_not_done_again(hot: NativeMachine) -> None:
