@@ -1,10 +1,17 @@
 """The benchmark's adapter does the real work: same gas, output and roots as the rooms it drives."""
 
+import pytest
+
 from node.crypto.secp256k1 import address_of_private_key
+from node.evm.native.hot.workers import process
+from node.evm.opcodes import Opcode
 from node.primitives.scalars import ETHER, GWEI, Address
 from node.state.genesis_state import GenesisAccount, state_from_alloc
 from node.types.transactions import FEE_MARKET, Transaction
+from tests.benchmarks import engine_hot
 from tests.benchmarks.evmesh_engine import Adapter
+from tests.unit.evm.native.hot import loop
+from tests.unit.evm.program import program, push
 
 KEY = b"\x11" * 32
 SENDER = address_of_private_key(KEY)
@@ -61,3 +68,17 @@ def test_transactions_go_on_from_one_another() -> None:
         Address(b"\x99" * 20): GenesisAccount(balance=21, nonce=0, code=b"", storage={}),
     }
     assert root == state_from_alloc(after).root
+
+
+def test_hot_code_is_waited_for_outside_of_what_is_measured() -> None:
+    if process() is None:
+        pytest.skip("no hot code here")
+    code = loop(3_000, program(Opcode.DUP1, push(0), Opcode.MLOAD, Opcode.ADD, push(0), Opcode.MSTORE))
+    hot, cold = engine_hot.Adapter(BLOCK), Adapter(BLOCK)
+    for adapter in (hot, cold):
+        adapter.load({**ALLOC, ADDER: {"balance": 0, "nonce": 1, "code": code, "storage": {}}})
+    expected = cold.call(SENDER, ADDER, b"", 10**7)
+    assert [hot.call(SENDER, ADDER, b"", 10**7) for _ in range(3)] == [expected] * 3
+    assert hot._foreman.installed == 1
+    assert hot.elapsed is not None
+    hot.close()
