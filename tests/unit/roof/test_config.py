@@ -60,7 +60,10 @@ def test_refusals_say_what_and_where(extra: str, words: str) -> None:
         ('[node]\ndata_dir = "g"\n', "genesis is missing"),
         (MINIMAL.replace("[node]", '[node]\nlog_level = "loud"'), "none of debug"),
         (MINIMAL.replace("[node]", '[node]\nlog_format = "xml"'), "neither text nor json"),
-        (MINIMAL.replace("[node]", '[node]\nevm = "fast"'), "node.evm: 'fast' is none of plain, native, auto"),
+        (
+            MINIMAL.replace("[node]", '[node]\nevm = "fast"'),
+            "node.evm: 'fast' is none of plain, transpiled, native, auto",
+        ),
         ("rpc = 3\n", "[rpc] must be a table"),
     ],
 )
