@@ -218,7 +218,12 @@ class Chain:
 
     def transaction_location(self, transaction_hash: bytes) -> tuple[Hash32, int] | None:
         """(block hash, index) of a canonical transaction."""
-        return self.store.transaction_location(transaction_hash)
+        location = self.store.transaction_location(transaction_hash)
+        if location is not None:
+            header = self._views.header(location[0])
+            if header is not None and header.number > self.head.number:
+                return None  # written, not yet head: who got its receipt now would ask for a block that is not there
+        return location
 
     def seal_of(self, block_hash: bytes) -> bytes | None:
         """What consensus decided the block by."""

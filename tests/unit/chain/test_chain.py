@@ -13,6 +13,7 @@ from node.chain.payloads import UnknownParent
 from node.chain.store import CorruptDatabase
 from node.execution.block import transactions_root
 from node.primitives.scalars import ETHER, Address
+from node.storage import schema
 from node.storage.database import Batch, DatabaseFull, MemoryDatabase
 from node.types.transactions import Transaction
 from tests.builders import (
@@ -252,3 +253,21 @@ async def test_a_full_disk_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert not [one for one in news if not isinstance(one, Executed)]
     await finalize(chain, block)
     assert chain.head == block.header
+
+
+async def test_what_a_block_holds_is_there_when_the_block_is() -> None:
+    """A client that got a receipt from a block that was written but not yet head did not get the block."""
+    seen: list[tuple[bool, bool]] = []
+
+    class Watched(MemoryDatabase):
+        def write(self, batch: Batch, durable: bool) -> None:
+            super().write(batch, durable)
+            if self.get(schema.transaction(tx.hash)) is not None:
+                seen.append((chain.transaction_location(tx.hash) is None, chain.head.number == 0))
+
+    tx = transfer(0, 0)
+    chain = make_chain(Watched())
+    built = await build(chain, chain.head, tx)
+    await chain.forkchoice_updated(built.hash, built.hash, built.hash, {})
+    assert seen == [(True, True)]
+    assert chain.transaction_location(tx.hash) == (built.hash, 0)
