@@ -78,10 +78,12 @@ class ChainWatch:
             if parent is not None and parent.hash == block.parent:
                 break
             number -= 1
+        # first what is undone, all of it: a transaction may stand lower on the new branch than it did on the old one
+        lowest = fresh[-1].number if fresh else head + 1
+        for number in [number for number in self.blocks if number >= lowest]:
+            self._undo(self.blocks.pop(number))
         for block in reversed(fresh):
             self._take(block)
-        for number in [number for number in self.blocks if number > head]:
-            self._undo(self.blocks.pop(number))
         self._head = head
         await self._look_final()
 
@@ -90,9 +92,6 @@ class ChainWatch:
         return _read(told) if isinstance(told, dict) else None
 
     def _take(self, block: SeenBlock) -> None:
-        known = self.blocks.get(block.number)
-        if known is not None:
-            self._undo(known)
         self.blocks[block.number] = block
         for one in block.transactions:
             self.included.setdefault(one, block.seen)

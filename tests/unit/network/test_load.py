@@ -152,12 +152,25 @@ def test_a_watch_sees_blocks_replaced_and_final():
             chain[8] = block(8, "b8", "b7", "0xt2")
             chain["finalized"] = chain[7]
             await watch._look()
+            assert watch.finalized == 7
+            # another branch, on which what stood at 10 stands at 9 already; and one that is only shorter
+            chain[9], chain[10] = block(9, "b9", "b8"), block(10, "b10", "b9", "0xt3")
+            await watch._look()
+            chain[9], chain[10] = block(9, "c9", "b8", "0xt3"), block(10, "c10", "c9")
+            await watch._look()
+            assert "0xt3" in watch.included
+            del chain[10]
+            await watch._look()
+            assert (max(watch.blocks), "0xt3" in watch.included) == (9, True)
+            chain["finalized"] = chain[9]
+            chain[10] = block(10, "d10", "c9")
+            await watch._look()
         return watch
 
     watch = asyncio.run(story())
-    assert set(watch.final) == {"0xt1"}
-    assert set(watch.included) == {"0xt1", "0xt2"}
-    assert watch.finalized == 7
+    assert set(watch.final) == {"0xt1", "0xt2", "0xt3"}
+    assert set(watch.included) == {"0xt1", "0xt2", "0xt3"}
+    assert watch.finalized == 9
 
 
 @pytest.mark.parametrize("draw", [transfers(), deploys(), blobs()])
