@@ -18,6 +18,10 @@ def finalizes(cluster, blocks=1, seconds=60):
         wait_height(client, client.block_number("finalized") + blocks, seconds, "finalized")
 
 
+def _causes(pos):
+    return {cause["fault"] for cause in pos.json("why", "not-finalized")["causes"]}
+
+
 def test_a_split_grows_two_branches_and_healing_leaves_one(pos, load_on):
     finalizes(pos)
     with load_on(pos, ("n0", "n1"), pause=0.1) as load:
@@ -25,8 +29,9 @@ def test_a_split_grows_two_branches_and_healing_leaves_one(pos, load_on):
         wait_until(lambda: len(heads(pos)) == 2, 40, "two branches")
         assert pos.run("status")[0] == 0, "branches are no broken promise"
         wait_until(lambda: not pos.json("why", "not-finalized")["well"], 60, "finality stops")
+        # on a busy machine it may stop before a vote is missing that the split explains
+        wait_until(lambda: _causes(pos) == {"partition"}, 60, "the split is named as the cause")
         answer = pos.json("why", "not-finalized")
-        assert {cause["fault"] for cause in answer["causes"]} == {"partition"}
         assert {tuple(cause["nodes"]) for cause in answer["causes"]} == {("n0", "n1"), ("n2", "n3")}
         assert any(line.startswith("├─ #") for line in pos.json("tree")["lines"])
         pos.json("heal")
