@@ -92,7 +92,9 @@ class LoadedObject:
             llvm.add_symbol(name, address)
         empty = llvm.parse_assembly(f'target triple = "{target_triple()}"')
         machine = llvm.Target.from_triple(target_triple()).create_target_machine(jit=True)
-        self._engine = llvm.create_mcjit_compiler(empty, machine)
+        # llvmlite's memory manager keeps sections in one piece; LLVM's own lays them where room is, and aborts the
+        # process when that is further than a relative address reaches
+        self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=True)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
         self._engine.finalize_object()
         self.addresses = {name: int(self._engine.get_function_address(name)) for name in names}

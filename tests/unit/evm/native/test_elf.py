@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import random
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,32 @@ def test_memory_that_may_not_run_is_an_error_of_the_system(content: bytes, monke
     monkeypatch.setattr(ctypes, "CDLL", Denying)
     with pytest.raises(OSError, match="may not be made executable"):
         ElfImage(content, NAMES)
+
+
+# Small holes between blocks that are further apart than a relative address reaches: code fits into one, data into another.
+FAR_APART = """
+import ctypes
+from node.evm.native import llvm, object_file
+from tests.unit.evm.native.test_elf import NAMES, keccak_at
+
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+content = object_file.obtain(print)
+kept = []
+for _ in range(20):
+    for pages in (4, 16, 32, 40, 64):
+        far, hole, far = (libc.mmap(None, size, 0, 0x22, -1, 0) for size in (4 << 30, pages * 4096, 4 << 30))
+        libc.munmap(hole, pages * 4096)
+    kept.append(llvm.LoadedObject(content, NAMES))
+print(keccak_at(kept[-1].addresses["keccak256"], b"").hex())
+"""
+
+
+def test_llvm_keeps_an_object_together_in_a_scattered_address_space() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FAR_APART], capture_output=True, text=True, cwd=Path(__file__).parents[4]
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == keccak256(b"").hex()
