@@ -101,7 +101,7 @@ def test_memory_that_may_not_run_is_an_error_of_the_system(content: bytes, monke
         ElfImage(content, NAMES)
 
 
-# Small holes between blocks that are further apart than a relative address reaches: code fits into one, data into another.
+# Small holes, further apart than a relative address reaches: code fits into one, data into another.
 FAR_APART = """
 import ctypes
 from node.evm.native import llvm, object_file
