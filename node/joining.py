@@ -82,7 +82,6 @@ class Joining:
         self._runtime = runtime
         self._database = database
         self._log = log
-        self._node_key = node_key
         self._make_node = make_node
         self._listen_http = listen_http
         vm = machine_of(config, log)

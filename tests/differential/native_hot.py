@@ -126,6 +126,16 @@ class Program:
         else:
             self.push(self.edge())
 
+    def size(self) -> None:
+        """How much of memory: some, constant or not."""
+        chance = self.chance
+        if chance.random() < 0.7:
+            self.push(chance.choice((0, 1, 32, 64, 136, 200)))
+        else:
+            self.operand()
+            self.push(0x7F)
+            self.op(0x16, -1)
+
     def step(self) -> None:
         """Something."""
         chance = self.chance
@@ -158,12 +168,7 @@ class Program:
             self.offset()
             self.op(chance.choice((0x52, 0x52, 0x53)), -2)
         elif kind < 0.70:
-            if chance.random() < 0.7:
-                self.push(chance.choice((0, 1, 32, 64, 136, 200)))
-            else:
-                self.operand()
-                self.push(0x7F)
-                self.op(0x16, -1)
+            self.size()
             self.offset()
             self.op(0x20, -1)
         elif kind < 0.76:
@@ -187,12 +192,7 @@ class Program:
         elif kind < 0.855:
             self.op(chance.choice((0x5A, 0x59)), 1)
         elif kind < 0.87:
-            if chance.random() < 0.7:
-                self.push(chance.choice((0, 1, 32, 64, 136, 200)))
-            else:
-                self.operand()
-                self.push(0x7F)
-                self.op(0x16, -1)
+            self.size()
             self.offset()
             self.offset()
             self.op(chance.choice((0x37, 0x39, 0x5E, 0x5E)) if self.modern else 0x37, -3)

@@ -8,18 +8,16 @@ from typing import Final
 from node.consensus.bft.body import check_commitment
 from node.consensus.bft.claims import decode_claim
 from node.consensus.bft.messages import (
-    NONE,
     Certificate,
     Claim,
     Decided,
-    Kind,
     Message,
     Polka,
     Proposal,
     Status,
     decode,
 )
-from node.consensus.bft.seals import decode_seal
+from node.consensus.bft.seals import decode_seal, seal_of
 from node.consensus.bft.signatures import BadSignature, SignatureChecker
 from node.consensus.bft.vote_keeper import certificate_has_quorum
 from node.consensus.engine import ConsensusMessage, Domain, InvalidSeal, MalformedMessage, UnknownSigners
@@ -74,16 +72,11 @@ class BftCodec:
 
     def check_seal(self, header: Header, seal: bytes) -> Decided:
         """That a quorum of today's validators decided this header, body included. Raises InvalidSeal."""
+        decided = seal_of(header, seal)
+        if not certificate_has_quorum(decided.certificate, self._validators()):
+            raise self._no_quorum("the certificate has no quorum of this chain's validators")
         try:
-            decided = decode_seal(Block(header, ()), seal)
-            certificate = decided.certificate
-            claimed = (certificate.kind, certificate.height, certificate.block_hash, certificate.valid_round)
-            if claimed != (Kind.PRECOMMIT, header.number, header.hash, NONE):
-                raise InvalidSeal("the certificate is for something else")
-            if not certificate_has_quorum(certificate, self._validators()):
-                raise self._no_quorum("the certificate has no quorum of this chain's validators")
-            check_commitment(decided)
             self._signatures.check(decided)
-        except (MalformedMessage, BadSignature) as error:
+        except BadSignature as error:
             raise InvalidSeal(str(error)) from error
         return decided

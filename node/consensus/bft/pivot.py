@@ -16,16 +16,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from node.consensus.bft.body import check_commitment
-from node.consensus.bft.messages import NONE, Decided, Kind
-from node.consensus.bft.seals import decode_seal
+from node.consensus.bft.messages import Decided
+from node.consensus.bft.seals import seal_of
 from node.consensus.bft.signatures import BadSignature, SignatureChecker
 from node.consensus.bft.vote_keeper import certificate_has_quorum
-from node.consensus.engine import Domain, InvalidSeal, MalformedMessage
+from node.consensus.engine import Domain, InvalidSeal
 from node.consensus.validator_contract import InvalidValidatorState, read_validators
 from node.consensus.validators import ValidatorSet
 from node.state.view import StateView
-from node.types.blocks import Block, Header
+from node.types.blocks import Header
 
 LATEST: Final = 0
 """Asks for the last decided headers."""
@@ -90,14 +89,9 @@ class BftPivot:
 
     def _decided(self, header: Header, seal: bytes) -> Decided:
         """A header and its seal, signatures and commitment checked, the signers' weight not. Raises InvalidSeal."""
+        decided = seal_of(header, seal)
         try:
-            decided = decode_seal(Block(header, ()), seal)
-            certificate = decided.certificate
-            claimed = (certificate.kind, certificate.height, certificate.block_hash, certificate.valid_round)
-            if claimed != (Kind.PRECOMMIT, header.number, header.hash, NONE):
-                raise InvalidSeal("the certificate is for something else")
-            check_commitment(decided)
             self._signatures.check(decided)
-        except (MalformedMessage, BadSignature) as error:
+        except BadSignature as error:
             raise InvalidSeal(str(error)) from error
         return decided
