@@ -92,11 +92,7 @@ class LoadedObject:
             llvm.add_symbol(name, address)
         empty = llvm.parse_assembly(f'target triple = "{target_triple()}"')
         machine = llvm.Target.from_triple(target_triple()).create_target_machine(jit=True)
-        # llvmlite's memory manager keeps sections in one piece; LLVM's own lays them where room is, and aborts the
-        # process when that is further than a relative address reaches. The former has no room for what x86-64 needs
-        # to call out of an object; on aarch64, where units are loaded here, it is the default.
-        together = None if symbols else True
-        self._engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=together)
+        self._engine = llvm.create_mcjit_compiler(empty, machine)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
         self._engine.finalize_object()
         self.addresses = {name: int(self._engine.get_function_address(name)) for name in names}

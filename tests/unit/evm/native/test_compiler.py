@@ -221,13 +221,13 @@ def count_down_again(frame: Pair, pc: ptr, sp: ptr, gas: i64, rows: ptr) -> None
 
 def test_handlers_call_each_other_without_a_stack() -> None:
     """Ten million frames of any size would overflow the native stack."""
-    from node.evm.native import llvm
+    from node.evm.native import llvm, object_file
     from node.evm.native.compiler.module import HANDLER_AT
     from tests.unit.evm.native import entering
 
     text = compile_module({"enter": entering.enter}, (count_down, count_down_again))
     assert text.count("musttail call preserve_nonecc void") == 2
-    loaded = llvm.LoadedObject(llvm.compile_object(text, 0), ("enter", HANDLER_AT))
+    loaded = object_file.load_object(llvm.compile_object(text, 0), ("enter", HANDLER_AT))
     first = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(loaded.addresses[HANDLER_AT])(0)
     buffer = ctypes.create_string_buffer(size_of(Pair))
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(loaded.addresses["enter"])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import random
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from node.crypto.hashes import keccak256
 from node.evm.native import elf, llvm, object_file
 from node.evm.native.compiler.module import HANDLER_AT
 from node.evm.native.elf import BadObject, ElfImage
-from tests.unit.evm.native.compiling import needs_llvm
+from tests.unit.evm.native.compiling import in_a_small_process, needs_llvm
 
 pytestmark = [needs_llvm, pytest.mark.skipif(not elf.fits(), reason="LLVM loads objects here")]
 NAMES = (*object_file.EXPORTS, HANDLER_AT)
@@ -35,6 +33,12 @@ def keccak_at(address: int, data: bytes) -> bytes:
 
 
 def test_functions_run_as_when_llvm_loads_them(content: bytes) -> None:
+    assert content  # compiled here, not in the process that has to load it
+    in_a_small_process(run_functions_of_both_loaders)
+
+
+def run_functions_of_both_loaders() -> None:
+    content = object_file.obtain(lambda line: None)
     ours, theirs = ElfImage(content, NAMES), llvm.LoadedObject(content, NAMES)
     for size in (0, 1, 135, 136, 137, 1000):
         data = random.Random(size).randbytes(size)
@@ -99,32 +103,3 @@ def test_memory_that_may_not_run_is_an_error_of_the_system(content: bytes, monke
     monkeypatch.setattr(ctypes, "CDLL", Denying)
     with pytest.raises(OSError, match="may not be made executable"):
         ElfImage(content, NAMES)
-
-
-# Small holes, further apart than a relative address reaches: code fits into one, data into another.
-FAR_APART = """
-import ctypes
-from node.evm.native import llvm, object_file
-from tests.unit.evm.native.test_elf import NAMES, keccak_at
-
-libc = ctypes.CDLL(None)
-libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-content = object_file.obtain(print)
-kept = []
-for _ in range(20):
-    for pages in (4, 16, 32, 40, 64):
-        far, hole, far = (libc.mmap(None, size, 0, 0x22, -1, 0) for size in (4 << 30, pages * 4096, 4 << 30))
-        libc.munmap(hole, pages * 4096)
-    kept.append(llvm.LoadedObject(content, NAMES))
-print(keccak_at(kept[-1].addresses["keccak256"], b"").hex())
-"""
-
-
-def test_llvm_keeps_an_object_together_in_a_scattered_address_space() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FAR_APART], capture_output=True, text=True, cwd=Path(__file__).parents[4]
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-1] == keccak256(b"").hex()

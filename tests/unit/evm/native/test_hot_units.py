@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -27,6 +24,7 @@ from node.evm.spec import Spec
 from node.forks import osaka
 from node.forks.schedule import SPECS_BY_NAME
 from tests.differential import native_answers, native_hot
+from tests.unit.evm.native.compiling import in_a_small_process
 from tests.unit.evm.native.hot import FRAME, hot_machine, loop
 from tests.unit.evm.program import GAS, OTHER, RETURN_TOP, TARGET, World, call_operation, operation, program, push
 
@@ -259,11 +257,8 @@ def test_units_are_really_entered(hot: NativeMachine) -> None:
 
 
 def test_a_unit_that_llvm_loads_does_the_same() -> None:
-    """Where there is no loader of our own. In a small process: in one with many maps LLVM might find no room nearby."""
-    program = "from tests.unit.evm.native.test_hot_units import run_a_unit_that_llvm_loads as run; run()"
-    root = Path(__file__).parents[4]
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=root)
-    assert done.returncode == 0, done.stderr
+    """Where there is no loader of our own."""
+    in_a_small_process(run_a_unit_that_llvm_loads)
 
 
 def run_a_unit_that_llvm_loads() -> None:
